@@ -1,0 +1,147 @@
+"""Exercises: check, hint and solution, and the learner's progress.
+
+In a notebook:
+
+    def attention(q, k, v):
+        ...  # your code here
+
+    ex.attention.check(attention)   # ○ not attempted · ✗ what went wrong · ● correct
+    # ex.attention.hint()           # one more hint each time
+    # ex.attention.solution()
+
+check never raises: a notebook with open exercises still runs to its end.
+"""
+
+import dis
+import inspect
+import json
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import CodeType
+
+from labs_support import settings
+
+
+class Wrong(Exception):
+    """What a check raises: one sentence with the input on which the answer fails."""
+
+
+def expect(condition: bool, message: str) -> None:
+    """Raise Wrong with the message unless the condition holds."""
+    if not condition:
+        raise Wrong(message)
+
+
+def _steps(code: CodeType) -> list[tuple]:
+    """Return what a code object does, without file, line numbers and docstring."""
+    return [
+        (i.opname, _steps(i.argval) if isinstance(i.argval, CodeType) else repr(i.argval))
+        for i in dis.get_instructions(code)
+    ]
+
+
+def _untouched(attempt: Callable, starter: Callable | None) -> bool:
+    """Return whether attempt still is the stub, or the code the exercise began with."""
+    code = getattr(attempt, "__code__", None)
+    if code is None:
+        return attempt is None or attempt is ...
+    if starter is not None:
+        return _steps(code) == _steps(starter.__code__)
+    nothing = ("RESUME", "NOP", "RETURN_VALUE")
+    does = [step for step in _steps(code) if step[0] not in nothing]
+    return does in ([("LOAD_CONST", "None")], [("RETURN_CONST", "None")])
+
+
+@dataclass
+class Exercise:
+    """One exercise of a lesson.
+
+    Attributes:
+        id: lesson and number, such as "02.3".
+        title: a few words.
+        stars: difficulty from 1 to 3.
+        minutes: time a learner should expect.
+        verify: called with the learner's function; raises Wrong with one sentence.
+        answer: the reference solution, a real function.
+        hints: from a nudge to nearly all of it.
+        wrong: answers people really give, as {what is wrong with it: function}.
+        starter: for a bug to repair, the faulty function the learner starts from.
+    """
+
+    id: str
+    title: str
+    stars: int
+    minutes: int
+    verify: Callable[[Callable], None]
+    answer: Callable
+    hints: tuple[str, ...]
+    wrong: dict[str, Callable]
+    starter: Callable | None = None
+    _given: int = field(default=0, repr=False)
+
+    @property
+    def label(self) -> str:
+        """The exercise in one line: id, title, stars, minutes."""
+        return f"{self.id} {self.title} {'★' * self.stars} ({self.minutes} min)"
+
+    def check(self, attempt: Callable) -> None:
+        """Print whether the attempt is open, wrong or right; never raises."""
+        state, text = self.grade(attempt)
+        print(f"{state} {self.label}{text}")
+        if state != "○":
+            record_progress(self.id, state == "●")
+
+    def grade(self, attempt: Callable) -> tuple[str, str]:
+        """Return the state of an attempt (○, ✗ or ●) and what there is to say."""
+        if _untouched(attempt, self.starter):
+            return "○", ": not repaired yet" if self.starter else ": not attempted yet"
+        if not callable(attempt):
+            return "✗", f": pass the function itself, not a {type(attempt).__name__}"
+        try:
+            self.verify(attempt)
+        except Wrong as problem:
+            return "✗", f": {problem}"
+        except Exception as error:  # whatever the learner's code does, say it and go on
+            where = inspect.trace()[-1]
+            return "✗", (
+                f": your function stops with {type(error).__name__}: {error} "
+                f"(line {where.lineno}: {(where.code_context or ['?'])[0].strip()})"
+            )
+        return "●", ": correct"
+
+    def hint(self) -> None:
+        """Print one more hint each time it is called."""
+        self._given = min(self._given + 1, len(self.hints))
+        for i, text in enumerate(self.hints[: self._given], 1):
+            print(f"Hint {i} of {len(self.hints)}: {text}")
+
+    def solution(self) -> None:
+        """Print the reference solution."""
+        print(textwrap.dedent(inspect.getsource(self.answer)).rstrip())
+
+
+def progress() -> dict[str, bool]:
+    """Return {exercise id: solved} of this learner; empty when there is none yet."""
+    path = settings.read().home / "progress.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def record_progress(id: str, is_solved: bool) -> None:
+    """Remember that an exercise was tried; once solved, it stays solved.
+
+    A folder that cannot be written to costs the record, never the lesson.
+    """
+    path = settings.read().home / "progress.json"
+    done = progress()
+    done[id] = done.get(id, False) or is_solved
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(dict(sorted(done.items())), indent=1), encoding="utf-8")
+        part.replace(path)
+    except OSError:
+        return

@@ -1,0 +1,94 @@
+"""Start JupyterLab at a lesson: own port, loopback only, nothing fetched."""
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+
+from labs_support import settings
+
+PORT = 8888
+
+
+class PortBusy(RuntimeError):
+    """The port that was asked for is taken."""
+
+
+def is_free(port: int) -> bool:
+    """Return whether a server can listen on this loopback port."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def choose_port(asked: int | None) -> int:
+    """Return the port asked for, or the default one, or a free one if that is taken.
+
+    Raises:
+        PortBusy: if a port was asked for and is taken.
+    """
+    if asked is not None:
+        if not is_free(asked):
+            raise PortBusy(
+                f"Port {asked} is taken by another program. Leave --port out to let "
+                "the course choose a free one."
+            )
+        return asked
+    if is_free(PORT):
+        return PORT
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def command(port: int, lesson: str, token: str, *, browser: bool) -> list[str]:
+    """Return the command that starts JupyterLab at notebooks/LESSON.ipynb."""
+    options = {
+        "ServerApp.ip": "127.0.0.1",
+        "ServerApp.port": port,
+        "ServerApp.port_retries": 0,
+        "ServerApp.root_dir": settings.ROOT,
+        "ServerApp.log_level": "ERROR",
+        "ServerApp.open_browser": browser,
+        "IdentityProvider.token": token,
+        "LabApp.default_url": f"/lab/tree/notebooks/{lesson}.ipynb",
+        "LabApp.extension_manager": "readonly",
+        "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
+        "LabApp.news_url": None,
+        "KernelManager.transport": "tcp" if os.name == "nt" else "ipc",
+    }
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        options["ServerApp.allow_root"] = True
+    return [
+        *(sys.executable, "-m", "jupyterlab"),
+        *(f"--{name}={value}" for name, value in options.items()),
+    ]
+
+
+def start(lesson: str, port: int | None = None, *, browser: bool = True) -> int:
+    """Run JupyterLab until it is stopped; return its exit status.
+
+    Raises:
+        PortBusy: if a port was asked for and is taken.
+    """
+    port = choose_port(port)
+    token = secrets.token_urlsafe(16)
+    address = f"http://127.0.0.1:{port}/lab/tree/notebooks/{lesson}.ipynb?token={token}"
+    print(f"JupyterLab: {address}\nStop it with Ctrl+C.", flush=True)
+    if not os.access(settings.ROOT / "notebooks", os.W_OK):
+        print(
+            f"No permission to write in {settings.ROOT}: you can read and run, but what "
+            "you type cannot be saved. Copy the course into a folder of yours.",
+            flush=True,
+        )
+    try:
+        run = subprocess.run(
+            command(port, lesson, token, browser=browser), cwd=settings.ROOT, check=False
+        )
+    except KeyboardInterrupt:
+        return 0
+    return run.returncode

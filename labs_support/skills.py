@@ -1,0 +1,104 @@
+"""What Lume, the assistant of the shop, can do so far: find a page, find a product, draw.
+
+Lesson 00 shows these skills finished; later lessons build what is inside them and add
+more. Each skill is one function from words to something of the shop.
+"""
+
+import random
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+
+from labs_support import shelf
+from labs_support.world import handbook, render, store
+
+
+class Found(NamedTuple):
+    """One hit of a search.
+
+    Attributes:
+        item: the `handbook.Page` or the row of the catalogue.
+        passage: the text that matched, a section of the page or a description.
+        score: cosine of query and passage, from -1 to 1.
+    """
+
+    item: object
+    passage: str
+    score: float
+
+
+def embed(texts: list[str]) -> np.ndarray:
+    """Return one unit vector per text, shape (len(texts), 384)."""
+    return shelf.text_encoder().encode(texts, normalize_embeddings=True)
+
+
+@cache
+def _handbook_index() -> tuple[list, np.ndarray]:
+    passages = [
+        (page, f"{page.title}. {heading}\n{text}")
+        for page in handbook.pages()
+        for heading, text in handbook.sections(page)
+    ]
+    return passages, embed([text for _, text in passages])
+
+
+@cache
+def _catalogue_index() -> tuple[list, np.ndarray]:
+    passages = [
+        (row, f"{row['name']}. {row['description']}") for row in store.rows("catalogue")
+    ]
+    return passages, embed([text for _, text in passages])
+
+
+def _search(query: str, index: tuple[list, np.ndarray], n: int) -> list[Found]:
+    """Return the n best different items of an index, best first."""
+    if not query.strip():
+        raise ValueError("The question is empty: write a few words.")
+    passages, vectors = index
+    scores = vectors @ embed([query])[0]
+    found: dict[int, Found] = {}
+    for i in np.argsort(-scores, kind="stable"):
+        item, passage = passages[i]
+        found.setdefault(id(item), Found(item, passage, float(scores[i])))
+        if len(found) == n:
+            break
+    return list(found.values())
+
+
+def find_pages(question: str, n: int = 3) -> list[Found]:
+    """Return the n handbook pages nearest to a question, best first.
+
+    A page is as near as the nearest of its sections.
+
+    Raises:
+        ValueError: for an empty question.
+    """
+    return _search(question, _handbook_index(), n)
+
+
+def find_products(description: str, n: int = 3) -> list[Found]:
+    """Return the n products whose descriptions are nearest to a text, best first.
+
+    Raises:
+        ValueError: for an empty text.
+    """
+    return _search(description, _catalogue_index(), n)
+
+
+def draw(kind: str, colour: str, *, seed: int = 0, size: int = 128, **look) -> np.ndarray:
+    """Return a picture of a product, uint8 of shape (size, size, 3).
+
+    Args:
+        kind: one of `catalogue.KINDS`.
+        colour: one of `catalogue.COLOURS`.
+        seed: chooses pose, light and what is not fixed.
+        size: side in pixels.
+        **look: pattern and background, if they are to be fixed.
+
+    Raises:
+        ValueError: if the shop has no such kind, colour, pattern or background.
+    """
+    rng = random.Random(f"draw-{seed}")
+    scene = render.sample_scene(rng, kind=kind, colour=colour, **look)
+    return render.render(scene, size)

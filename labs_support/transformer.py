@@ -1,0 +1,104 @@
+"""The transformer of 2017: an encoder that reads and a decoder that writes.
+
+Built in lesson 02. Blocks are pre-norm (layer norm before each sub-layer), as in GPT-2
+and later models: they train without a long warm-up. Equal to `torch.nn.Transformer` with
+norm_first=True, gelu and the same weights.
+"""
+
+import torch
+from torch import nn
+
+from labs_support.attention import MultiHeadAttention, causal_mask
+
+PAD, START, END = 0, 1, 2
+
+
+def positions(T, C):
+    r"""Return sinusoidal positional encodings, (T, C).
+
+    .. math:: p_{t,2i} = \sin(t / 10000^{2i/C}), \quad p_{t,2i+1} = \cos(t / 10000^{2i/C})
+
+    Source: Vaswani et al. (2017), section 3.5. Built in lesson 02.
+    """
+    t = torch.arange(T)[:, None]  # (T, 1)
+    frequency = 10_000 ** (-torch.arange(0, C, 2) / C)  # (C / 2)
+    angle = t * frequency  # (T, C / 2)
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)  # (T, C)
+
+
+class MLP(nn.Sequential):
+    """Two linear layers with a GELU between them, applied to every token alone."""
+
+    def __init__(self, C, dropout):
+        super().__init__(
+            nn.Linear(C, 4 * C), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * C, C)
+        )
+
+
+class EncoderBlock(nn.Module):
+    """Self-attention, then an MLP; each normalised before and added to its input."""
+
+    def __init__(self, C, H, dropout):
+        super().__init__()
+        self.attention, self.mlp = MultiHeadAttention(C, H), MLP(C, dropout)
+        self.norm1, self.norm2 = nn.LayerNorm(C), nn.LayerNorm(C)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x, mask=None):
+        """Return the tokens x, (B, T, C), after one round of reading each other."""
+        z = self.norm1(x)
+        x = x + self.dropout(self.attention(z, z, mask))
+        return x + self.dropout(self.mlp(self.norm2(x)))
+
+
+class DecoderBlock(nn.Module):
+    """Causal self-attention, cross-attention to the encoder's output, then an MLP."""
+
+    def __init__(self, C, H, dropout):
+        super().__init__()
+        self.attention, self.cross = MultiHeadAttention(C, H), MultiHeadAttention(C, H)
+        self.mlp = MLP(C, dropout)
+        self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(C) for _ in range(3))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, y, memory, memory_mask=None):
+        """Return the tokens y, (B, T, C), after reading y so far and memory (B, S, C)."""
+        z = self.norm1(y)
+        y = y + self.dropout(self.attention(z, z, causal_mask(y.shape[1])))
+        y = y + self.dropout(self.cross(self.norm2(y), memory, memory_mask))
+        return y + self.dropout(self.mlp(self.norm3(y)))
+
+
+class Translator(nn.Module):
+    """An encoder-decoder transformer from source ids to logits of the next target id.
+
+    Source: Vaswani et al. (2017), figure 1. Built in lesson 02.
+    """
+
+    def __init__(self, n_source, n_target, C=64, H=4, layers=2, dropout=0.1):
+        super().__init__()
+        self.source, self.target = nn.Embedding(n_source, C), nn.Embedding(n_target, C)
+        self.register_buffer("positions", positions(64, C) * 1.0)
+        self.encoder = nn.ModuleList(EncoderBlock(C, H, dropout) for _ in range(layers))
+        self.decoder = nn.ModuleList(DecoderBlock(C, H, dropout) for _ in range(layers))
+        self.norm_x, self.norm_y = nn.LayerNorm(C), nn.LayerNorm(C)
+        self.head = nn.Linear(C, n_target)
+
+    def encode(self, x):
+        """Return the encoder's output, (B, S, C), and where x is not padding."""
+        mask = (x != PAD)[:, None, None]  # (B, 1, 1, S)
+        z = self.source(x) + self.positions[: x.shape[1]]  # (B, S, C)
+        for block in self.encoder:
+            z = block(z, mask)
+        return self.norm_x(z), mask
+
+    def decode(self, y, memory, mask):
+        """Return logits of the token after each token of y, (B, T, V)."""
+        z = self.target(y) + self.positions[: y.shape[1]]  # (B, T, C)
+        for block in self.decoder:
+            z = block(z, memory, mask)
+        return self.head(self.norm_y(z))
+
+    def forward(self, x, y):
+        """Return logits, (B, T, V), for source ids x, (B, S), and target ids y, (B, T)."""
+        return self.decode(y, *self.encode(x))
