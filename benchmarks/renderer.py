@@ -16,7 +16,7 @@ RUNS = 5
 
 
 def pictures_per_second(size: int = 64) -> tuple[float, float]:
-    """Returns the median rates of fresh pictures, by wall clock and by CPU time."""
+    """Return the median rates of fresh pictures, by wall clock and by CPU time."""
     rng = random.Random(0)
     scenes = [sample_scene(rng) for _ in range(PICTURES)]
     rates = []
@@ -31,7 +31,7 @@ def pictures_per_second(size: int = 64) -> tuple[float, float]:
 
 
 def warm_up(size: int) -> float:
-    """Returns the seconds it takes to paint every sprite and panorama once."""
+    """Return the seconds it takes to paint every sprite and panorama once."""
     rng, start = random.Random(1), time.perf_counter()
     for kind in KINDS:
         render(sample_scene(rng, kind=kind), size)
@@ -41,7 +41,7 @@ def warm_up(size: int) -> float:
 
 
 def main() -> None:
-    """Prints one line per size."""
+    """Print one line per size."""
     for size in (64, 128):
         seconds = warm_up(size)
         wall, cpu = pictures_per_second(size)

@@ -5,6 +5,7 @@ hashes of the cell sources, outputs are those of a fresh run, and nothing that d
 from run to run (timings, widget ids) is stored.
 """
 
+import asyncio
 import hashlib
 import os
 import re
@@ -102,9 +103,10 @@ def execute(nb, *, env: dict[str, str] | None = None, on_cell: Callable | None =
         resources={"metadata": {"path": str(NOTEBOOKS)}},
         on_cell_executed=lambda **_: on_cell() if on_cell else None,
     )
+    kernel_env = {"OMP_NUM_THREADS": "1", **os.environ, **(env or {})}
     with _Watch(client) as watch:
         try:
-            client.execute(env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})})
+            asyncio.run(client.async_execute(env=kernel_env))
         except CellExecutionError as error:
             plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
             raise LessonFailed(plain) from None

@@ -6,12 +6,11 @@ those of `transformers`' GPT2LMHeadModel with the same weights.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
 
@@ -52,12 +51,21 @@ class KVCache:
         head_width = config.width // config.n_heads
         shape = (n_sequences, config.n_heads, config.context, head_width)
         self.keys = [torch.empty(shape, device=device) for _ in range(config.n_layers)]
-        self.values = [torch.empty(shape, device=device) for _ in range(config.n_layers)]
+        self.values = [
+            torch.empty(shape, device=device) for _ in range(config.n_layers)
+        ]
         self.length = 0
 
     def extend(self, layer, k, v):
-        """Return all keys and values of a layer, (B, H, length + T, D), with T new."""
+        """Return all keys and values of a layer, (B, H, length + T, D), with T new.
+
+        Raises:
+            ValueError: for several new tokens after the first call; the block masks
+                the future only among the tokens of one call.
+        """
         end = self.length + k.shape[2]
+        if self.length and k.shape[2] > 1:
+            raise ValueError(f"give one new token at a time, not {k.shape[2]}")
         self.keys[layer][:, :, self.length : end] = k
         self.values[layer][:, :, self.length : end] = v
         return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]
@@ -118,19 +126,20 @@ class GPT(nn.Module):
         self.blocks = nn.ModuleList(Block(config, i) for i in range(config.n_layers))
         self.norm = nn.LayerNorm(config.width)
         for name, weight in self.named_parameters():
-            if weight.dim() == 2:  # quieter where 2 n_layers branches add up
+            if weight.dim() == 2:  # quieter where a branch joins the residual stream
                 is_branch = name.endswith(("out.weight", "down.weight"))
-                scale = math.sqrt(2 * config.n_layers) if is_branch else 1
-                nn.init.normal_(weight, std=0.02 / scale)
+                n_branches = 2 * config.n_layers if is_branch else 1
+                nn.init.normal_(weight, std=0.02 / math.sqrt(n_branches))
 
     def read(self, ids, cache=None):
         """Return one vector per token, all blocks done, (B, T) -> (B, T, C)."""
-        start, T = (cache.length if cache else 0), ids.shape[1]
-        x = self.tokens(ids) + self.positions.weight[start : start + T]  # (B, T, C)
+        start = cache.length if cache else 0
+        end = start + ids.shape[1]
+        x = self.tokens(ids) + self.positions.weight[start:end]  # (B, T, C)
         for block in self.blocks:
             x = block(x, cache)
         if cache:
-            cache.length += T
+            cache.length = end
         return x
 
     def predict(self, x):
@@ -146,39 +155,36 @@ class GPT(nn.Module):
         return F.cross_entropy(self(ids).flatten(0, 1), targets.flatten())
 
 
-def windows(ids: Tensor, length: int, size: int, seed: int = 0) -> Iterator:
-    """Yield batches (x, y) of random windows; y is x one token later.
+def windows(ids, length, size, seed=0):
+    """Yield batches (x, y) of random windows, each (B, T); y is x one token later.
 
     Args:
-        ids: the text as one row of token ids, (N,) with N > length.
+        ids: the text as one row of token ids, (N,), N > length.
         length: tokens per window, T.
         size: windows per batch, B.
         seed: seed of the places drawn.
     """
     generator = torch.Generator().manual_seed(seed)
-    offsets = torch.arange(length + 1)
     while True:
         starts = torch.randint(len(ids) - length, (size, 1), generator=generator)
-        window = ids[starts + offsets]  # (B, T + 1)
+        window = ids[starts + torch.arange(length + 1)]  # (B, T + 1)
         yield window[:, :-1], window[:, 1:]
 
 
-def warm_cosine(step: int, n_steps: int, n_warm: int) -> float:
+def warm_cosine(step, n_steps, n_warm):
     """Return the factor of the learning rate: up in a line, down in half a cosine."""
     if step < n_warm:
         return (step + 1) / n_warm
-    done = (step - n_warm) / max(1, n_steps - n_warm)
-    return 0.5 * (1 + math.cos(math.pi * done))
+    share = (step - n_warm) / max(1, n_steps - n_warm)
+    return 0.5 * (1 + math.cos(math.pi * share))
 
 
-def train(
-    model: nn.Module, batches: Iterable, n_steps: int, rate: float = 1e-3
-) -> Iterator[float]:
-    """Train a model to predict y from x, and yield the loss of every step in nats.
+def train_gpt(model, batches, n_steps, rate=1e-3):
+    """Train a model on batches, and yield the loss of every step in nats.
 
     Args:
-        model: has loss(x, y), the mean cross-entropy in nats.
-        batches: pairs (x, y) of ids, each (B, T); at least n_steps of them.
+        model: a module with loss(x, y).
+        batches: pairs of ids (x, y), each (B, T); at least n_steps of them.
         n_steps: steps to take.
         rate: largest learning rate, reached after a twentieth of the steps.
     """
@@ -200,21 +206,14 @@ def train(
         yield loss.item()
 
 
-def greedy(logits: Tensor) -> Tensor:
+def greedy(logits):
     """Return the most probable id of every row of logits, (B, V) -> (B,)."""
     return logits.argmax(-1)
 
 
 @torch.inference_mode()
-def generate(
-    model: GPT,
-    ids: Tensor,
-    n_new: int,
-    *,
-    choose: Callable[[Tensor], Tensor] = greedy,
-    use_cache: bool = True,
-) -> Tensor:
-    """Return the ids with n_new more, each chosen after all before it, (B, T + n_new).
+def generate(model, ids, n_new, choose=greedy, use_cache=True):
+    """Return ids with n_new more, each chosen after all before it, (B, T + n_new).
 
     Args:
         model: a GPT.
@@ -229,10 +228,9 @@ def generate(
     B, T = ids.shape
     if T + n_new > model.config.context:
         raise ValueError(
-            f"{T} + {n_new} tokens do not fit into a context of {model.config.context}; "
-            "shorten the prompt or ask for fewer new tokens."
+            f"{T} + {n_new} tokens are more than the {model.config.context} that the "
+            "model can see; shorten the prompt or ask for fewer"
         )
-    model.eval()
     cache = KVCache(model.config, B, ids.device) if use_cache else None
     text = torch.cat([ids, ids.new_empty(B, n_new)], dim=1)
     start = 0

@@ -1,86 +1,84 @@
 """From logits to a token: temperature, top-k, top-p, and the draw.
 
-Each filter takes logits and returns logits, so that they can be chained; a forbidden
-token gets -inf. They equal the warpers of `transformers`.
+Built in lesson 02. Each filter takes logits and returns logits, so that they can be
+chained; a forbidden token gets -inf. They equal the warpers of `transformers`.
 """
 
 import torch
-from torch import Tensor
 
 
-def temperature(logits: Tensor, heat: float) -> Tensor:
-    """Return logits / heat: below 1 the likely gets likelier, above 1 all get closer.
+def heat(logits, temperature):
+    """Return logits / temperature: below 1 the likely gains, above 1 the unlikely.
 
     Args:
         logits: (..., V).
-        heat: above 0.
+        temperature: above 0.
 
     Raises:
-        ValueError: if heat is not above 0.
+        ValueError: if the temperature is not above 0.
     """
-    if heat <= 0:
-        raise ValueError(f"temperature is {heat}; use a number above 0, or take argmax")
-    return logits / heat
+    if temperature <= 0:
+        raise ValueError(
+            f"temperature is {temperature}; use a number above 0, or take the argmax"
+        )
+    return logits / temperature
 
 
-def top_k(logits: Tensor, k: int) -> Tensor:
-    """Return the logits with all but the k largest (and their ties) at -inf.
+def keep_k(logits, top_k):
+    """Return the logits with all but the top_k largest (and their ties) at -inf.
 
     Args:
         logits: (..., V).
-        k: at least 1; V or more keeps all.
+        top_k: at least 1; V or more keeps all.
 
     Raises:
-        ValueError: if k is below 1.
+        ValueError: if top_k is below 1.
 
     Source: Fan et al. (2018), Hierarchical Neural Story Generation.
     """
-    if k < 1:
-        raise ValueError(f"top_k is {k}; use at least 1")
-    smallest = logits.topk(min(k, logits.shape[-1])).values[..., -1:]  # (..., 1)
+    if top_k < 1:
+        raise ValueError(f"top_k is {top_k}; use 1 or more")
+    smallest = logits.topk(min(top_k, logits.shape[-1])).values[..., -1:]  # (..., 1)
     return logits.masked_fill(logits < smallest, -torch.inf)
 
 
-def top_p(logits: Tensor, p: float) -> Tensor:
-    """Return the logits of the fewest likely tokens with mass >= p; the rest at -inf.
+def keep_p(logits, top_p):
+    """Return the logits of the fewest tokens with mass top_p, the others at -inf.
 
     Args:
         logits: (..., V).
-        p: from 0 (only the likeliest token) to 1 (all tokens).
+        top_p: from 0 (only the likeliest token) to 1 (all tokens).
 
     Raises:
-        ValueError: if p is not between 0 and 1.
+        ValueError: if top_p is not between 0 and 1.
 
     Source: Holtzman et al. (2020), The Curious Case of Neural Text Degeneration.
     """
-    if not 0 <= p <= 1:
-        raise ValueError(f"top_p is {p}; use a number from 0 to 1")
-    order = logits.argsort(dim=-1)  # the unlikely first
-    tail = logits.gather(-1, order).softmax(-1).cumsum(-1)  # mass up to and with it
-    is_cut = tail <= 1 - p
-    is_cut[..., -1] = False
-    return logits.masked_fill(is_cut.scatter(-1, order, is_cut), -torch.inf)
+    if not 0 <= top_p <= 1:
+        raise ValueError(f"top_p is {top_p}; use a number from 0 to 1")
+    ordered, ids = logits.sort()  # the unlikely first
+    is_tail = ordered.softmax(-1).cumsum(-1) <= 1 - top_p  # mass up to and with it
+    is_tail[..., -1] = False  # the likeliest always stays
+    return logits.masked_fill(is_tail.scatter(-1, ids, is_tail), -torch.inf)
 
 
-def probabilities(
-    logits: Tensor, heat: float = 1.0, k: int | None = None, p: float = 1.0
-) -> Tensor:
-    """Return the distribution to draw from after temperature, top-k and top-p.
+def probabilities(logits, temperature=1.0, top_k=None, top_p=1.0):
+    """Return the distribution to draw from, (..., V): heat, then top-k, then top-p.
 
     Args:
         logits: (..., V).
-        heat: temperature.
-        k: number of tokens top-k keeps; None for all.
-        p: mass that top-p keeps; 1 for all.
+        temperature: above 0; 1 changes nothing.
+        top_k: number of tokens to keep; None for all.
+        top_p: mass to keep; 1 for all.
     """
-    logits = temperature(logits, heat)
-    if k is not None:
-        logits = top_k(logits, k)
-    if p < 1:
-        logits = top_p(logits, p)
+    logits = heat(logits, temperature)
+    if top_k is not None:
+        logits = keep_k(logits, top_k)
+    if top_p < 1:
+        logits = keep_p(logits, top_p)
     return logits.softmax(-1)
 
 
-def draw(probs: Tensor, generator: torch.Generator | None = None) -> Tensor:
+def sample(probs, generator=None):
     """Return one id per row, drawn with its probability, (B, V) -> (B,)."""
     return torch.multinomial(probs, 1, generator=generator).squeeze(-1)

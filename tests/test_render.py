@@ -17,13 +17,22 @@ def _scenes(n: int, **fixed) -> list[render.Scene]:
     return [render.sample_scene(rng, **fixed) for _ in range(n)]
 
 
-@pytest.mark.parametrize("size", [48, 64, 128])
+@pytest.mark.parametrize("size", [33, 48, 64, 128])
 def test_picture_and_mask_have_the_size_asked_for(size):
     scene = _scenes(1)[0]
     picture, cover = render.render(scene, size), render.mask(scene, size)
     assert picture.shape == (size, size, 3) and picture.dtype == np.uint8
     assert cover.shape == (size, size) and cover.dtype == np.uint8
     assert cover.max() == 255 and cover.min() == 0
+
+
+@pytest.mark.parametrize("background", render.BACKGROUNDS)
+def test_a_larger_picture_shows_the_same(background):
+    for scene in _scenes(4, background=background):
+        small = render.render(scene, SIZE).astype(float)
+        large = render.render(scene, 2 * SIZE).astype(float)
+        halved = large.reshape(SIZE, 2, SIZE, 2, 3).mean((1, 3))
+        assert np.corrcoef(small.ravel(), halved.ravel())[0, 1] > 0.97
 
 
 def test_batch_is_the_pictures_in_order():

@@ -20,7 +20,7 @@ import parts  # noqa: E402
 DECKS = build.decks()
 HEAD = "---\nmarp: true\ntheme: labs\npaginate: true\n---\n"
 NOTE = re.compile(r"<!--\s*\((\d+) min\)(.*?)-->", re.S)
-MEASURED = re.compile(r"≈|\d[.,]\d|\d ?%")
+MEASURED = re.compile(r"≈ *\d|\d[.,]\d|\d ?%")
 MINUTES_SHARE = 0.6  # a deck fills at least this share of the time its lesson states
 N_SLIDES = {"00_start_here": (5, 8)}
 CHROMIUM = (
@@ -47,7 +47,9 @@ addEventListener('load', () => {
       if (right > box.right - edge || left < box.left + edge) report(`${name} is wide`);
       if (element.clientWidth && element.scrollWidth > element.clientWidth + 1)
         report(`${name} does not fit`);
-      if (element.naturalWidth === 0) report(`${name} is empty`);
+      const isImage = element.localName === "img";
+      if (isImage && (!element.naturalWidth || bottom - top < 300 * scale))
+        report(`${name} is empty or small`);
     });
   });
   const answer = document.createElement('pre');

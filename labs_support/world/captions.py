@@ -16,7 +16,7 @@ ATTRIBUTES = {
 
 
 def generate(seed: int = 0) -> dict[str, list[dict]]:
-    """Returns the captions; every second row of the test split has a held-out word."""
+    """Return the captions; every second row of the test split has a held-out word."""
     splits = {}
     for split, size in SIZES.items():
         rng = random.Random(f"captions-{split}-{seed}")
@@ -26,7 +26,7 @@ def generate(seed: int = 0) -> dict[str, list[dict]]:
 
 
 def caption(scene: Scene, rng: random.Random, held_out: bool = False) -> str:
-    """Returns a fresh caption of a scene that names all four of its attributes.
+    """Return a fresh caption of a scene that names all four of its attributes.
 
     Args:
         scene: what the picture shows.
@@ -38,7 +38,7 @@ def caption(scene: Scene, rng: random.Random, held_out: bool = False) -> str:
 
 
 def synonyms(attribute: str, value: str, held_out: bool | None = None) -> list[str]:
-    """Returns the words for a value, such as those for the colour "red".
+    """Return the words for a value, such as those for the colour "red".
 
     Args:
         attribute: "kind", "colour", "pattern" or "background".
@@ -62,7 +62,7 @@ def _row(rng: random.Random, held_out: bool) -> dict:
 
 
 def _caption(look: dict, rng: random.Random, held_out: bool) -> tuple[str, str]:
-    """Returns the caption and the id of its template."""
+    """Return the caption and the id of its template."""
     pool = words("captions")
     number = rng.randrange(len(pool["templates"]))
     template = pool["templates"][number]
@@ -80,7 +80,7 @@ def _caption(look: dict, rng: random.Random, held_out: bool) -> tuple[str, str]:
 
 
 def _word(options: list[str], rng: random.Random) -> str:
-    """Returns the first, everyday word half of the time, else any of them."""
+    """Return the first, everyday word half of the time, else any of them."""
     return options[0] if rng.random() < 0.5 else rng.choice(options)
 
 

@@ -3,10 +3,16 @@
 import random
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
 from labs_support.settings import DATA
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from labs_support.world.render import Scene
 
 KINDS = (
     *("kite", "lantern", "mug", "boat", "umbrella", "balloon", "fish", "bell"),
@@ -24,19 +30,19 @@ WORDS = Path(__file__).with_name("words")
 
 @lru_cache
 def words(name: str) -> dict:
-    """Returns the word pools of `words/NAME.yaml`."""
+    """Return the word pools of `words/NAME.yaml`."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     with open(WORDS / f"{name}.yaml", encoding="utf-8") as file:
         return yaml.load(file, Loader=loader)
 
 
 def with_article(noun: str) -> str:
-    """Returns the noun with "a" or "an" before it."""
+    """Return the noun with "a" or "an" before it."""
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def generate(seed: int = 0) -> dict[str, list[dict]]:
-    """Returns the catalogue as one split, "train", of 240 rows.
+    """Return the catalogue as one split, "train", of 240 rows.
 
     Every kind occurs 15 times, every colour 20, every pattern 60, every background
     40 times, and no kind, colour and pattern occur together twice.
@@ -49,7 +55,7 @@ def generate(seed: int = 0) -> dict[str, list[dict]]:
 
 
 def product(sku: str) -> dict:
-    """Returns the catalogue row with this sku.
+    """Return the catalogue row with this sku.
 
     Raises:
         KeyError: if there is no such product.
@@ -61,8 +67,8 @@ def product(sku: str) -> dict:
         raise KeyError(message) from None
 
 
-def scene(row: dict):
-    """Returns the `Scene` drawn for a catalogue row, always the same one."""
+def scene(row: dict) -> "Scene":
+    """Return the `Scene` drawn for a catalogue row, always the same one."""
     from labs_support.world.render import sample_scene
 
     rng = random.Random(f"picture-{row['sku']}")
@@ -70,15 +76,15 @@ def scene(row: dict):
     return sample_scene(rng, **look)
 
 
-def picture(row: dict, size: int = PICTURE_SIZE):
-    """Returns the product's picture, uint8 of shape (size, size, 3)."""
+def picture(row: dict, size: int = PICTURE_SIZE) -> "np.ndarray":
+    """Return the product's picture, uint8 of shape (size, size, 3)."""
     from labs_support.world.render import render
 
     return render(scene(row), size)
 
 
 def write_pictures(folder: Path = DATA / "catalogue", seed: int = 0) -> None:
-    """Draws the picture of every product into `folder/pictures`."""
+    """Draw the picture of every product into `folder/pictures`."""
     from PIL import Image
 
     for row in generate(seed)["train"]:
@@ -93,7 +99,7 @@ def _by_sku() -> dict[str, dict]:
 
 
 def _looks(i: int, rng: random.Random) -> list[tuple[str, str, str, str]]:
-    """Returns 15 different looks of the i-th kind that keep the totals balanced."""
+    """Return 15 different looks of the i-th kind that keep the totals balanced."""
     from labs_support.world.render import BACKGROUNDS
 
     n = len(COLOURS)
@@ -141,7 +147,7 @@ def _near(size: float, rng: random.Random) -> float:
 
 
 def _description(row: dict, pool: dict, rng: random.Random) -> str:
-    """Returns two or three sentences that say only what the row holds."""
+    """Return two or three sentences that say only what the row holds."""
     facts = [rng.choice(("material", "supplier"))]
     facts += rng.sample(("weight", "year", "use"), rng.choice((0, 1, 1)))
     noun = rng.choice(pool["nouns"][row["kind"]])

@@ -23,14 +23,16 @@ NEEDS_AN = re.compile(
     rf"\b([Aa]) (?=(?!{SOUNDS_LIKE_CONSONANT})[aeiou]|{SOUNDS_LIKE_VOWEL}"
     rf"|(?!U[nks][ai]|Eu)[AEIOU][a-z])"
 )
-SENTENCE_START = re.compile(r"([.?!][\"”’)]? +[\"“(]?)([a-zà-ÿ])")
+SENTENCE_START = re.compile(r"([.?!] +[\"“(]?)([a-zà-ÿ])")
 
 
 def plural(noun: str) -> str:
     """Return the plural of a noun or of a phrase such as "jar of honey"."""
     head, joint, rest = re.match(r"(.*?)( of | with |$)(.*)", noun).groups()
     front, _, word = head.rpartition(" ")
-    if word in IRREGULAR:
+    if word.endswith("man"):
+        word = word[:-3] + "men"
+    elif word in IRREGULAR:
         word = IRREGULAR[word]
     elif re.search(r"[^aeiou]y$", word):
         word = word[:-1] + "ies"

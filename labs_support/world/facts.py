@@ -23,9 +23,19 @@ class Fact:
     slots: dict[str, str] = field(default_factory=dict)
 
     @property
+    def is_plural(self) -> bool:
+        """Whether the value is a repeated day (Mondays), which needs "on" before it."""
+        return self.kind in ("closing_day", "late_day", "class_day") and (
+            self.value.endswith("s")
+        )
+
+    @property
     def key(self) -> tuple:
         """What the fact is about, whatever its value."""
-        return (self.kind, *(self.slots.get(s) for s in ("item", "cls", "event", "task", "group")))
+        return (
+            self.kind,
+            *(self.slots.get(s) for s in ("item", "cls", "event", "task", "group")),
+        )
 
 
 @functools.cache
@@ -36,6 +46,12 @@ def wordings() -> dict[str, dict[str, tuple[str, ...]]]:
         kind: {use: tuple(text.splitlines()) for use, text in uses.items()}
         for kind, uses in table.items()
     }
+
+
+@functools.cache
+def labels(kind: str) -> tuple[str, ...]:
+    """Return the labels under which a kind of fact stands in a list or form."""
+    return tuple(read_words("stream_values")["label"][kind].split("; "))
 
 
 @functools.cache
@@ -63,8 +79,9 @@ def times(rng: random.Random, shop: Shop) -> Iterator[Fact]:
     yield Fact("opening_time", shop.style.time(rng.randint(7, 11), minute))
     minute = rng.choice([0, 0, 15, 30, 45])
     yield Fact("closing_time", shop.style.time(rng.randint(15, 21), minute))
-    yield Fact("closing_day", closed)
-    yield Fact("late_day", late)
+    plural = "s" if rng.random() < 0.4 else ""
+    yield Fact("closing_day", closed + plural)
+    yield Fact("late_day", late + plural)
     yield Fact("holiday_closing", rng.choice(values("holiday")))
 
 
@@ -114,7 +131,9 @@ def people(rng: random.Random, shop: Shop) -> Iterator[Fact]:
     yield Fact("former_trade", rng.choice(values("former")))
     pet = {"pet": rng.choice(values("pet"))}
     yield Fact("animal", rng.choice([*names.pool("pet"), names.first_name(rng)]), pet)
-    for person, task in zip(shop.staff[1:5], rng.sample(values("task"), 4), strict=True):
+    for person, task in zip(
+        shop.staff[1:5], rng.sample(values("task"), 4), strict=True
+    ):
         yield Fact("duty", person, {"task": task})
     if "repair" in shop.words:
         yield Fact("repair_time", span(rng, shop, ("day", 2, 20), ("week", 2, 6)))
@@ -125,7 +144,7 @@ def occasions(rng: random.Random, shop: Shop) -> Iterator[Fact]:
     """Yield the facts about classes and events."""
     for topic in shop.classes:
         cls = {"cls": topic}
-        day = rng.choice(DAYS) + rng.choice(["", "", " evening", " morning"])
+        day = rng.choice(DAYS) + rng.choice(["", "", "s", "s", " evening", " evenings"])
         group = rng.choice(["person", "learner", "pupil", "beginner", "guest"])
         yield Fact("class_price", money(rng, shop, 8, 80), cls)
         yield Fact("class_day", day, cls)
@@ -150,7 +169,10 @@ def about_item(rng: random.Random, shop: Shop, item: Item) -> Iterator[Fact]:
     words, style = shop.words, shop.style
     made = words.get("made", "made of")
     base = {"item": item.name, "items": item.names}
-    material = {"made": made, "from": {"of": "from"}.get(made.split()[-1], made.split()[-1])}
+    material = {
+        "made": made,
+        "from": {"of": "from"}.get(made.split()[-1], made.split()[-1]),
+    }
     table: dict[str, Callable[[], str]] = {
         "item_price": lambda: style.money(item.price),
         "item_weight": lambda: grams(rng, item.weight),

@@ -5,20 +5,16 @@ French agreement in gender and number, elision (l' horloge, cet oiseau) and
 contraction (du, des). Words come from words/phrases.yaml.
 """
 
-import functools
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import yaml
+from labs_support.world.wording import read_words
 
 VOWELS = tuple("aeéêiouhœ")  # no noun of the list has an aspirated h
 
 
-@functools.cache
 def words() -> dict:
     """Return the word lists of the phrase set (see words/phrases.yaml)."""
-    path = Path(__file__).parent / "words" / "phrases.yaml"
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    return read_words("phrases")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ least ``MIN_COUNT`` times.
 import itertools
 import random
 from collections import Counter
+from collections.abc import Callable, Iterator
 
 from labs_support.world.grammar import Piece, Thing, noun_phrase, piece, words
 
@@ -187,7 +188,7 @@ def fits(said: Piece, split: str, reserved: dict[tuple, str]) -> bool:
     return len(said.en) in LENGTHS and len(said.fr) in LENGTHS
 
 
-def candidates(rng: random.Random):
+def candidates(rng: random.Random) -> Iterator[tuple[str, Piece]]:
     """Yield random (wording, piece) pairs without end."""
     speaker = Speaker(rng)
     while True:
@@ -202,34 +203,38 @@ def row(wording: str, said: Piece) -> dict:
     return {"en": en, "fr": fr, "alignment": alignment, "wording": wording}
 
 
-def generate(seed: int = 0) -> dict[str, list[dict]]:
-    """Return the splits of the phrase set.
+def take(stream: Iterator, size: int, is_wanted: Callable[[Piece], bool]) -> list[dict]:
+    """Return as many rows as asked for, of phrases that are wanted.
 
-    The last third of the training phrases must hold a word that is still rare, as long
-    as any word is.
+    The last third must hold a word that is still rare, as long as any word is.
     """
+    rows, counts = [], Counter()
+    while len(rows) < size:
+        wording, said = next(stream)
+        used = [("en", word) for word in said.en] + [("fr", word) for word in said.fr]
+        is_late = len(rows) > size * 2 // 3
+        if is_late and min(counts.values()) < MIN_COUNT:
+            if all(counts[word] >= MIN_COUNT for word in used):
+                continue
+        if is_wanted(said):
+            counts.update(used)
+            rows.append(row(wording, said))
+    return rows
+
+
+def generate(seed: int = 0) -> dict[str, list[dict]]:
+    """Return the splits of the phrase set."""
     rng = random.Random(f"phrases-{seed}")
     reserved, stream, seen = held_out(rng), candidates(rng), set()
     splits = {}
     for split, size in SIZES.items():
-        rows, counts = [], Counter()
-        while len(rows) < size:
-            wording, said = next(stream)
-            if said.en in seen or not fits(said, split, reserved):
-                continue
-            words_used = [("en", w) for w in said.en] + [("fr", w) for w in said.fr]
-            rare = any(counts[w] < MIN_COUNT for w in words_used)
-            is_any_rare = min(counts.values(), default=0) < MIN_COUNT
-            if (
-                split == "train"
-                and len(rows) > size * 2 // 3
-                and is_any_rare
-                and not rare
-            ):
-                continue
-            seen.add(said.en)
-            counts.update(words_used)
-            rows.append(row(wording, said))
-        rng.shuffle(rows)
-        splits[split] = rows
+
+        def is_wanted(said: Piece, split: str = split) -> bool:
+            is_new = said.en not in seen and fits(said, split, reserved)
+            if is_new:
+                seen.add(said.en)
+            return is_new
+
+        splits[split] = take(stream, size, is_wanted)
+        rng.shuffle(splits[split])
     return splits

@@ -14,7 +14,7 @@ DISCS = {
 
 
 def add_disc(picture: np.ndarray, background: str, x: float, y: float) -> None:
-    """Draws the sun, or at night the moon, into the picture in place."""
+    """Draw the sun, or at night the moon, into the picture in place."""
     colour, radius, halo = DISCS[background]
     size = picture.shape[0]
     axis = (np.arange(size, dtype=np.float32) + 0.5) / size
@@ -35,7 +35,7 @@ def _dents(gap: np.ndarray, dx: np.ndarray, dy: np.ndarray, r: float) -> np.ndar
 
 
 def add_glow(picture: np.ndarray, x: float, y: float, scale: float) -> None:
-    """Adds the warm light of a lamp at (x, y) to the picture, in place."""
+    """Add the warm light of a lamp at (x, y) to the picture, in place."""
     axis = (np.arange(picture.shape[0], dtype=np.float32) + 0.5) / picture.shape[0]
     across, down = (np.exp(-(((axis - at) / (1.1 * scale)) ** 2)) for at in (x, y))
     picture += (down[:, None] * across)[..., None] * np.float32([0.42, 0.27, 0.08])
@@ -43,7 +43,7 @@ def add_glow(picture: np.ndarray, x: float, y: float, scale: float) -> None:
 
 @lru_cache(maxsize=8)
 def _perch(size: int) -> np.ndarray:
-    """Returns a cloud to stand on, light and cover, of shape (size, size, 2)."""
+    """Return a cloud to stand on, light and cover, of shape (size, size, 2)."""
     axis = (np.arange(size, dtype=np.float32) + 0.5) * (2 / size) - 1
     x, y = axis[None, :], axis[:, None]
     cover = np.zeros((size, size), np.float32)
@@ -65,7 +65,7 @@ def _perch(size: int) -> np.ndarray:
 
 
 def add_perch(picture: np.ndarray, x: float, y: float, scale: float) -> None:
-    """Draws a cloud under the product's foot at (x, y), in place."""
+    """Draw a cloud under the product's foot at (x, y), in place."""
     size = picture.shape[0]
     axis = (np.arange(size, dtype=np.float32) + 0.5) / size
     half = size / 2

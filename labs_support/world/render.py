@@ -44,7 +44,7 @@ class Scene:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuses words that the renderer does not know."""
+        """Refuse words that the renderer does not know."""
         for name, known in _VOCABULARY.items():
             if getattr(self, name) not in known:
                 message = f"no {name} {getattr(self, name)!r}: use one of {known}"
@@ -60,7 +60,7 @@ _VOCABULARY = {
 
 
 def sample_scene(rng: random.Random, **fixed) -> Scene:
-    """Returns a random scene; fields given by name are kept as they are."""
+    """Return a random scene; fields given by name are kept as they are."""
     drawn = {name: rng.choice(known) for name, known in _VOCABULARY.items()}
     kind = fixed.get("kind", drawn["kind"])
     tilt = 16 if kind in FLOATING else 6
@@ -77,7 +77,7 @@ def sample_scene(rng: random.Random, **fixed) -> Scene:
 
 
 def render(scene: Scene, size: int = 64) -> np.ndarray:
-    """Returns the picture of a scene, uint8 of shape (size, size, 3)."""
+    """Return the picture of a scene, uint8 of shape (size, size, 3)."""
     rng = random.Random(scene.seed)
     picture, ground = _background(scene, size, rng)
     picture *= _shadow(scene, size, ground)[..., None]
@@ -92,7 +92,7 @@ def render(scene: Scene, size: int = 64) -> np.ndarray:
 
 
 def mask(scene: Scene, size: int = 64) -> np.ndarray:
-    """Returns the cover of the product, uint8 of shape (size, size), 255 where full."""
+    """Return the cover of the product, uint8 of shape (size, size), 255 where full."""
     (ox, oy), window = _object_grid(scene, size)
     alpha = sprite(scene.kind, 2 * size).layers[..., 0].ravel()
     cover = np.zeros((size, size), dtype=np.uint8)
@@ -102,17 +102,17 @@ def mask(scene: Scene, size: int = 64) -> np.ndarray:
 
 
 def render_batch(scenes: Iterable[Scene], size: int = 64) -> np.ndarray:
-    """Returns the pictures of B scenes, uint8 of shape (B, size, size, 3)."""
+    """Return the pictures of B scenes, uint8 of shape (B, size, size, 3)."""
     pictures = [render(scene, size) for scene in scenes]
     return np.stack(pictures) if pictures else np.zeros((0, size, size, 3), np.uint8)
 
 
 def _background(scene: Scene, size: int, rng: random.Random) -> tuple:
-    """Returns a fresh crop of the panorama and the height of its horizon (share)."""
+    """Return a fresh crop of the panorama and the height of its horizon (share)."""
     horizon = rng.uniform(0.5, 0.64)
     wide = scenery.panorama(scene.background, size)
     top = round((scenery.HORIZON - horizon) * size)
-    left = rng.randrange((scenery.WIDTH - 1) * size)
+    left = int(rng.random() * (scenery.WIDTH - 1) * size)
     picture = wide[top : top + size, left : left + size]
     if rng.random() < 0.5:
         picture = picture[:, ::-1]
@@ -140,7 +140,7 @@ def _axes(size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _base(scene: Scene) -> tuple[float, float, float]:
-    """Returns x and y of the middle of the product's foot, and its half width."""
+    """Return x and y of the middle of the product's foot, and its half width."""
     foot_x, foot_y, half = _foot(scene.kind)
     foot_x = -foot_x if scene.is_mirrored else foot_x
     c, s = _turn(scene)
@@ -164,7 +164,7 @@ def _turn(scene: Scene) -> tuple[float, float]:
 
 
 def _shadow(scene: Scene, size: int, ground: float) -> np.ndarray:
-    """Returns how much light reaches each point of the background, 0..1."""
+    """Return how much light reaches each point of the background, 0..1."""
     x, y = _axes(size)
     if scene.kind in FLOATING:
         strength = 0.0 if scene.background in ("sky", "night") else 0.2
@@ -187,7 +187,7 @@ def _shadow(scene: Scene, size: int, ground: float) -> np.ndarray:
 
 @lru_cache(maxsize=48)
 def _silhouette(kind: str, size: int) -> np.ndarray:
-    """Returns the product's blurred outline, float32 of shape (size, size)."""
+    """Return the product's blurred outline, float32 of shape (size, size)."""
     from PIL import Image, ImageFilter
 
     alpha = sprite(kind, 2 * size).layers[..., 0]
@@ -197,7 +197,7 @@ def _silhouette(kind: str, size: int) -> np.ndarray:
 
 
 def _object_grid(scene: Scene, size: int) -> tuple:
-    """Returns object coordinates at twice the resolution, and the window they fill."""
+    """Return object coordinates at twice the resolution, and the window they fill."""
     reach = 1.12 * scene.scale
     edges = [(scene.y - reach, scene.y + reach), (scene.x - reach, scene.x + reach)]
     rows, columns = (
@@ -213,13 +213,13 @@ def _object_grid(scene: Scene, size: int) -> tuple:
 
 
 def _halved(fine: np.ndarray) -> np.ndarray:
-    """Returns the means of 2 x 2 blocks."""
+    """Return the means of 2 x 2 blocks."""
     rows = fine[..., 0::2, :] + fine[..., 1::2, :]
     return (rows[..., 0::2] + rows[..., 1::2]) * 0.25
 
 
 def _product(scene: Scene, size: int, rng: random.Random) -> tuple:
-    """Returns the product's colour times its cover, its cover, and their window.
+    """Return the product's colour times its cover, its cover, and their window.
 
     Only the points that lie on the product are lit: n points, one plane a channel.
     """
@@ -240,7 +240,7 @@ def _product(scene: Scene, size: int, rng: random.Random) -> tuple:
 
 
 def _towards_light(scene: Scene) -> tuple[float, float, float]:
-    """Returns the unit vector to the light in the product's own coordinates."""
+    """Return the unit vector to the light in the product's own coordinates."""
     x, y, z = 0.8 * scene.light, -0.5, 0.62
     size = math.sqrt(x * x + y * y + z * z)
     c, s = _turn(scene)

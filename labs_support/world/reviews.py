@@ -23,6 +23,7 @@ from labs_support.world.wording import (
     read_words,
     sentence_case,
     values,
+    with_articles,
 )
 
 SIZES = {"train": 2000, "validation": 400, "test": 600}
@@ -123,7 +124,8 @@ class Writer:
         if self.rng.random() < DETAIL_SHARE:
             slots |= {"body": frame, "Detail": self.rng.choice(table["details"])}
             frame = self.rng.choice(table["addresses"])
-        text = self.typo(sentence_case(fill(frame, slots, self.rng)))
+        text = with_articles(sentence_case(fill(frame, slots, self.rng)))
+        text = self.typo(text)
         held = "held/" if any(map(is_held, chosen.values())) else ""
         return {
             "text": text,

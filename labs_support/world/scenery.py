@@ -8,13 +8,20 @@ import numpy as np
 WIDTH = 8  # width of a panorama, in pictures
 HEIGHT = 1.5  # height of a panorama, in pictures
 HORIZON = 0.8  # height of its horizon, in pictures
+WHITE = (255, 255, 255)
+SHELLS = ((255, 246, 236), (226, 150, 130), (150, 128, 104))
+STARS = ((255, 252, 226), (226, 236, 255), (255, 238, 200))
+FLOWERS = (
+    *((255, 255, 250), (252, 222, 84), (240, 130, 160)),
+    *((226, 84, 70), (170, 140, 220)),
+)
 
 
 @lru_cache(maxsize=24)
 def panorama(background: str, size: int) -> np.ndarray:
-    """Returns a panorama, float32 in 0..1 of shape (1.5 size, 8 size, 3)."""
+    """Return a panorama, float32 in 0..1 of shape (1.5 size, 8 size, 3)."""
     rng = np.random.default_rng(zlib.crc32(background.encode()))
-    height, width = round(HEIGHT * 2 * size), WIDTH * 2 * size
+    height, width = 2 * round(HEIGHT * size), 2 * WIDTH * size
     y = (np.arange(height, dtype=np.float32)[:, None] + 0.5) / (2 * size)
     x = (np.arange(width, dtype=np.float32)[None, :] + 0.5) / (2 * size)
     scene = _PAINTERS[background](x + 0 * y, y + 0 * x, rng)
@@ -23,7 +30,7 @@ def panorama(background: str, size: int) -> np.ndarray:
 
 
 def _noise(rng: np.random.Generator, shape: tuple, cells: tuple) -> np.ndarray:
-    """Returns smooth noise in -1..1 with so many cells per picture (down, across)."""
+    """Return smooth noise in -1..1 with so many cells per picture (down, across)."""
     from PIL import Image
 
     rows = max(2, round(HEIGHT * cells[0]))
@@ -34,7 +41,7 @@ def _noise(rng: np.random.Generator, shape: tuple, cells: tuple) -> np.ndarray:
 
 
 def _clouds(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Returns the share of cloud, 0..1: heaps of discs on a level foot."""
+    """Return the share of cloud, 0..1: heaps of discs on a level foot."""
     share = np.zeros_like(x)
     for _ in range(int(WIDTH * 1.6)):
         middle, foot = rng.uniform(0.2, WIDTH - 0.3), rng.uniform(0.08, 1.3)
@@ -57,7 +64,7 @@ def _span(x: np.ndarray, centre: float, radius: float) -> tuple[int, int]:
 
 
 def _mix(low: tuple, high: tuple, t: np.ndarray) -> np.ndarray:
-    """Returns colours between two 0..255 triples, 0..1, shape of t plus (3,)."""
+    """Return colours between two 0..255 triples, 0..1, shape of t plus (3,)."""
     low, high = np.float32(low) / 255, np.float32(high) / 255
     return low + (high - low) * np.clip(t, 0, 1)[..., None]
 
@@ -67,7 +74,7 @@ def _over(scene: np.ndarray, colour: tuple, share: np.ndarray) -> np.ndarray:
 
 
 def _below(y: np.ndarray, edge: np.ndarray | float) -> np.ndarray:
-    """Returns 1 below an edge and 0 above it, with a soft pixel between."""
+    """Return 1 below an edge and 0 above it, with a soft pixel between."""
     step = y[1, 0] - y[0, 0]
     return np.clip((y - edge) / step + 0.5, 0, 1)
 
@@ -87,7 +94,7 @@ def _table(x, y, rng):
         _below(y, HORIZON - 0.16) * (1 - _below(y, HORIZON - 0.13)),
     )
     depth = np.clip((y - HORIZON) / (HEIGHT - HORIZON), 0, 1)
-    plank = np.floor(np.sqrt(depth) * 5 + 0.0)
+    plank = np.floor(np.sqrt(depth) * 5)
     tone = np.sin(plank * 2.4 + np.floor(x * 0.9 + plank * 0.37) * 1.7) * 0.5 + 0.5
     wood = _mix((178, 128, 82), (208, 160, 108), tone)
     grain = _noise(rng, shape, (46, 3.2)) * 0.6 + _noise(rng, shape, (110, 7)) * 0.4
@@ -103,34 +110,23 @@ def _table(x, y, rng):
 def _beach(x, y, rng):
     shape = x.shape
     sky = _mix((116, 188, 236), (222, 240, 248), y / HORIZON)
-    sky = _over(
-        sky, (255, 255, 255), _clouds(rng, x, y * 1.7) * 0.8 * (y < HORIZON - 0.06)
-    )
+    clouds = _clouds(rng, x, y * 1.7) * 0.8 * (y < HORIZON - 0.06)
+    sky = _over(sky, WHITE, clouds)
     shore = HORIZON + 0.13 + 0.02 * _noise(rng, shape, (0.1, 1.6))
     sea = _mix((40, 132, 178), (96, 200, 206), (y - HORIZON) / 0.13)
     sea = _over(sea, (236, 250, 252), 0.5 * (_noise(rng, shape, (52, 6)) > 0.45))
     sand = _mix((232, 206, 150), (246, 226, 178), (y - shore) / 0.5)
-    sand += (
-        0.03 * _noise(rng, shape, (90, 90))[..., None]
-        + 0.03 * _noise(rng, shape, (9, 3))[..., None]
-    )
+    grains = _noise(rng, shape, (90, 90)) + _noise(rng, shape, (9, 3))
+    sand += 0.03 * grains[..., None]
     scene = sky + (sea - sky) * _below(y, HORIZON)[..., None]
     scene += (sand - scene) * _below(y, shore)[..., None]
-    scene = _over(
-        scene, (255, 255, 255), np.clip(1 - np.abs(y - shore) / 0.014, 0, 1) * 0.9
-    )
-    scene = _over(
-        scene,
-        (196, 168, 116),
-        np.clip(1 - np.abs(y - shore - 0.03) / 0.014, 0, 1) * 0.3,
-    )
-    return _specks(
-        scene, rng, (1.0, HEIGHT), [(255, 246, 236), (226, 150, 130), (150, 128, 104)]
-    )
+    foam, wet = (np.clip(1 - np.abs(y - shore - d) / 0.014, 0, 1) for d in (0, 0.03))
+    scene = _over(_over(scene, WHITE, foam * 0.9), (196, 168, 116), wet * 0.3)
+    return _specks(scene, rng, (1.0, HEIGHT), SHELLS)
 
 
-def _specks(scene, rng, rows, colours, per_picture=9, radius=0.011):
-    """Returns the scene with small round things strewn over it, bigger when near."""
+def _specks(scene, rng, rows, colours, *, per_picture=9, radius=0.011):
+    """Return the scene with small round things strewn over it, bigger when near."""
     height, width = scene.shape[:2]
     step = HEIGHT / height
     for _ in range(per_picture * WIDTH):
@@ -148,15 +144,13 @@ def _specks(scene, rng, rows, colours, per_picture=9, radius=0.011):
 def _sky(x, y, rng):
     scene = _mix((64, 142, 226), (178, 220, 250), y / HEIGHT)
     haze = np.clip(_noise(rng, x.shape, (3, 1.5)), 0, 1) * 0.25
-    return _over(
-        _over(scene, (255, 255, 255), haze), (252, 253, 255), _clouds(rng, x, y)
-    )
+    return _over(_over(scene, WHITE, haze), (252, 253, 255), _clouds(rng, x, y))
 
 
 def _meadow(x, y, rng):
     shape = x.shape
     scene = _mix((128, 196, 240), (228, 242, 246), y / HORIZON)
-    scene = _over(scene, (255, 255, 255), _clouds(rng, x, y * 1.6) * 0.85)
+    scene = _over(scene, WHITE, _clouds(rng, x, y * 1.6) * 0.85)
     far = HORIZON - 0.07 + 0.06 * _noise(rng, shape, (0.1, 1.3))
     near = HORIZON - 0.01 + 0.025 * _noise(rng, shape, (0.1, 2.1))
     scene = _over(scene, (122, 172, 148), _below(y, far))
@@ -166,14 +160,8 @@ def _meadow(x, y, rng):
     blades = _noise(rng, shape, (16, 60)) * 0.6 + _noise(rng, shape, (8, 5)) * 0.4
     grass += 0.075 * blades[..., None] * np.float32([1, 1, 0.5])
     scene += (grass - scene) * _below(y, near)[..., None]
-    flowers = [
-        (255, 255, 250),
-        (252, 222, 84),
-        (240, 130, 160),
-        (226, 84, 70),
-        (170, 140, 220),
-    ]
-    return _specks(scene, rng, (HORIZON + 0.06, HEIGHT - 0.02), flowers, 26, 0.013)
+    rows = (HORIZON + 0.06, HEIGHT - 0.02)
+    return _specks(scene, rng, rows, FLOWERS, per_picture=26, radius=0.013)
 
 
 def _night(x, y, rng):
@@ -182,8 +170,8 @@ def _night(x, y, rng):
     scene = _over(
         scene, (120, 110, 170), np.clip(_noise(rng, shape, (2, 1.2)), 0, 1) * 0.16
     )
-    stars = [(255, 252, 226), (226, 236, 255), (255, 238, 200)]
-    scene = _specks(scene, rng, (0.02, HORIZON - 0.05), stars, 30, 0.0085)
+    rows = (0.02, HORIZON - 0.05)
+    scene = _specks(scene, rng, rows, STARS, per_picture=30, radius=0.0065)
     hills = HORIZON - 0.05 + 0.07 * _noise(rng, shape, (0.1, 1.1))
     scene = _over(scene, (38, 42, 84), _below(y, hills))
     block = np.floor(x * 11)

@@ -30,7 +30,7 @@ class Sprite(NamedTuple):
 
 @lru_cache
 def parts() -> dict[str, list[dict]]:
-    """Returns the parts of every kind, and the named `fills`."""
+    """Return the parts of every kind, and the named `fills`."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     with open(Path(__file__).with_name("shapes.yaml"), encoding="utf-8") as file:
         return yaml.load(file, Loader=loader)
@@ -38,7 +38,7 @@ def parts() -> dict[str, list[dict]]:
 
 @lru_cache(maxsize=48)
 def sprite(kind: str, resolution: int) -> Sprite:
-    """Returns the sprite of a kind, painted once for each resolution."""
+    """Return the sprite of a kind, painted once for each resolution."""
     axis = (np.arange(resolution, dtype=np.float32) + 0.5) * (2 / resolution) - 1
     x, y = np.meshgrid(axis, axis)
     canvas = {name: np.zeros_like(x) for name in LAYERS}
@@ -53,7 +53,7 @@ def sprite(kind: str, resolution: int) -> Sprite:
 
 
 def flat_index(resolution: int, ox: np.ndarray, oy: np.ndarray) -> np.ndarray:
-    """Returns the flat sprite index at object coordinates; a sprite's rim is empty."""
+    """Return the flat sprite index at object coordinates; a sprite's rim is empty."""
     half = resolution / 2
     i, j = ((o + 1) * half for o in (oy, ox))
     i, j = (np.clip(k, 0, resolution - 1).astype(np.int32) for k in (i, j))
@@ -61,56 +61,65 @@ def flat_index(resolution: int, ox: np.ndarray, oy: np.ndarray) -> np.ndarray:
 
 
 def _paint(canvas: dict, uv: np.ndarray, part: dict, grid: tuple) -> None:
-    """Lays one part over the canvas, in place."""
+    """Lay one part over the canvas, in place."""
     distance = _repeated(part, grid)
     pixel = grid[0][0, 1] - grid[0][0, 0]
     cover = np.clip(0.5 - distance / (2 * pixel), 0, 1) * part.get("alpha", 1.0)
-    normal_x, normal_y = _normal(part, distance, grid)
-    line = np.clip(1 + distance / OUTLINE, 0, 1) * part.get("ink", 0.85)
-    near = np.clip(1 - distance / 0.1, 0, 1) ** 2 * (part.get("ink", 0.85) * 0.4)
-    fill = part["fill"]
-    is_tinted = fill in ("body", "tint")
-    colour = (0, 0, 0) if is_tinted else parts()["fills"][fill]
-    values = {
-        "body": float(is_tinted),
-        "pattern": float(fill == "body"),
-        "red": colour[0] / 255,
-        "green": colour[1] / 255,
-        "blue": colour[2] / 255,
-        "normal_x": normal_x,
-        "normal_y": normal_y,
-        "ink": np.maximum(line, part.get("dim", 0.0)),
-        "gloss": part.get("gloss", 0.15),
-        "emit": part.get("emit", 0.0) + part.get("warm", 0.0) * _low(grid[1]),
-    }
     before = canvas["alpha"]
+    near = np.clip(1 - distance / 0.1, 0, 1) ** 2 * (part.get("ink", 0.85) * 0.4)
     canvas["ink"] = np.maximum(canvas["ink"], near * (before > 0))
     after = before + (1 - before) * cover
     fresh = cover / np.maximum(after, 1e-6)  # share of this part in what is seen
-    for name, value in values.items():
+    normal = _normal(part, distance, grid)
+    for name, value in _values(part, distance, normal, grid[1]).items():
         weight = cover if name in COLOUR_LAYERS else fresh
         canvas[name] += (value - canvas[name]) * weight
     canvas["alpha"] = after
-    if fill == "body" and part.get("round") == "lathe" and not part.get("flatuv"):
-        wrapped = _wrapped(part, normal_x, grid, part.get("depth", 1.0))
-        uv += (wrapped - uv) * (cover > 0.02)[..., None]
+    is_wrapped = part.get("round") in ("lathe", "ball") and not part.get("flatuv")
+    if part["fill"] == "body" and is_wrapped:
+        uv += (_wrapped(part, normal, grid) - uv) * (cover > 0.02)[..., None]
+
+
+def _values(part: dict, distance: np.ndarray, normal: tuple, y: np.ndarray) -> dict:
+    """Return what the part holds in every layer but its cover."""
+    fill = part["fill"]
+    is_tinted = fill in ("body", "tint")
+    red, green, blue = (0, 0, 0) if is_tinted else parts()["fills"][fill]
+    line = np.clip(1 + distance / OUTLINE, 0, 1) * part.get("ink", 0.85)
+    return {
+        "body": float(is_tinted),
+        "pattern": float(fill == "body"),
+        "red": red / 255,
+        "green": green / 255,
+        "blue": blue / 255,
+        "normal_x": normal[0],
+        "normal_y": normal[1],
+        "ink": np.maximum(line, part.get("dim", 0.0)),
+        "gloss": part.get("gloss", 0.15),
+        "emit": part.get("emit", 0.0) + part.get("warm", 0.0) * _low(y),
+    }
 
 
 def _low(y: np.ndarray) -> np.ndarray:
     return np.clip(0.6 + 0.5 * y, 0, 1)
 
 
-def _wrapped(part: dict, normal_x: np.ndarray, grid: tuple, depth: float) -> np.ndarray:
-    """Returns pattern coordinates that go round a turned body, seen from above."""
+def _wrapped(part: dict, normal: tuple, grid: tuple) -> np.ndarray:
+    """Return pattern coordinates that go round a turned body, seen from above."""
+    if part["round"] == "ball":
+        cx, cy, rx, ry = part.get("centre") or _centre(part)
+        slope = np.clip(np.hypot(*normal), 1e-3, 0.98)
+        bend = 0.85 * np.arcsin(slope) / slope
+        return np.stack([cx + bend * normal[0] * rx, cy + bend * normal[1] * ry], -1)
     middle, half = _extent(part, grid)
-    turn = np.arcsin(np.clip(normal_x / depth, -0.98, 0.98))
+    turn = np.arcsin(np.clip(normal[0] / part.get("depth", 1.0), -0.98, 0.98))
     radius = 0.5 * half + 0.5 * half.max()
     dip = 0.12 * np.sqrt(np.maximum(half**2 - (grid[0] - middle) ** 2, 0))
     return np.stack([turn * radius * 0.8, grid[1] - dip], axis=-1)
 
 
 def _extent(part: dict, grid: tuple) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the middle and half width of the part in each row, (R, 1) each.
+    """Return the middle and half width of the part in each row, (R, 1) each.
 
     Rows above and below the part, where its round ends lie, repeat the nearest row.
     """
@@ -127,7 +136,7 @@ def _extent(part: dict, grid: tuple) -> tuple[np.ndarray, np.ndarray]:
 def _normal(
     part: dict, distance: np.ndarray, grid: tuple
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the x and y of the unit normal of the part's surface."""
+    """Return the x and y of the unit normal of the part's surface."""
     x, y = grid
     mode, depth = part.get("round", "flat"), part.get("depth", 0.94)
     if mode == "lathe":
@@ -161,7 +170,7 @@ def _repeated(part: dict, grid: tuple) -> np.ndarray:
 
 
 def _distance(part: dict, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Returns the signed distance to the part, negative inside."""
+    """Return the signed distance to the part, negative inside."""
     d = _primitive(part, x, y)
     if "plus" in part:
         d = np.minimum(d, _distance(part["plus"], x, y))
@@ -199,7 +208,7 @@ def _primitive(part: dict, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _smoothed(points: list, part: dict, is_closed: bool) -> list:
-    """Returns the points, or a Catmull-Rom curve through them if asked to."""
+    """Return the points, or a Catmull-Rom curve through them if asked to."""
     if not part.get("smooth"):
         return points
     p = np.array(points, dtype=np.float32)
@@ -214,7 +223,7 @@ def _smoothed(points: list, part: dict, is_closed: bool) -> list:
 
 
 def _to_segment(x: np.ndarray, y: np.ndarray, a: list, b: list) -> tuple:
-    """Returns squared distances to the segment a-b, and where its ray is crossed."""
+    """Return squared distances to the segment a-b, and where its ray is crossed."""
     ex, ey = b[0] - a[0], b[1] - a[1]
     wx, wy = x - a[0], y - a[1]
     t = np.clip((wx * ex + wy * ey) / max(ex * ex + ey * ey, 1e-9), 0, 1)

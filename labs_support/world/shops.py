@@ -55,7 +55,9 @@ class Style:
         if self.time_form == 0:
             return f"{hour}:{minute:02d}"
         if self.time_form == 1:
-            return f"{half}{f'.{minute}' if minute else ''} {'pm' if hour > 11 else 'am'}"
+            return (
+                f"{half}{f'.{minute}' if minute else ''} {'pm' if hour > 11 else 'am'}"
+            )
         if self.time_form == 2:
             return f"{hour:02d}.{minute:02d}"
         word, following = in_words(half), in_words(half % 12 + 1)

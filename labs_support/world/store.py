@@ -87,11 +87,15 @@ def write(name: str, splits: dict[str, list[dict]]) -> None:
         file.write_bytes(encode(split_rows))
 
 
-def build(name: str, seed: int = 0) -> None:
-    """Generate a data set anew and write it, with pictures where it has some."""
-    module = importlib.import_module(f"labs_support.world.{name}")
-    write(name, generate(name, seed))
-    if hasattr(module, "write_pictures"):
+def build(name: str) -> None:
+    """Generate a data set anew and write it, with its pictures if it has some.
+
+    Raises:
+        ValueError: if there is no generated data set of that name.
+    """
+    write(name, generate(name))
+    if name == "catalogue":
+        module = importlib.import_module(f"labs_support.world.{name}")
         module.write_pictures()
 
 

@@ -11,7 +11,6 @@ The pre-training streams may use any seed except those that `generate` uses for
 validation and test.
 """
 
-import functools
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +24,8 @@ from labs_support.world.shops import make_shop
 GENRES: dict[str, tuple[Callable[[Writer], str], int]] = {
     "page": (notices.page, 6),
     "plain": (notices.plain, 4),
+    "sheet": (notices.sheet, 2),
+    "table": (goods.table_of, 2),
     "faq": (notices.faq, 5),
     "news": (notices.news, 4),
     "letter": (notices.letter, 3),
@@ -60,7 +61,7 @@ def documents(
     seed: int = 0,
     held_out: bool = False,
     *,
-    max_facts: int = 8,
+    max_facts: int = 10,
     weights: Mapping[str, float] | None = None,
 ) -> Iterator[dict]:
     """Yield documents without end: text, genre, shop, wordings and answers.
@@ -79,7 +80,9 @@ def documents(
         ValueError: if weights name an unknown genre or max_facts is below 1.
     """
     if unknown := set(weights or {}) - set(GENRES):
-        raise ValueError(f"no genre {sorted(unknown)[0]!r}; there are {', '.join(GENRES)}")
+        raise ValueError(
+            f"no genre {sorted(unknown)[0]!r}; there are {', '.join(GENRES)}"
+        )
     if max_facts < 1:
         raise ValueError(f"max_facts is {max_facts}; a text states at least 1 fact")
     rng = random.Random(f"stream-{seed}")
@@ -91,7 +94,7 @@ def documents(
 
 
 def document(
-    rng: random.Random, genre: str, *, held_out: bool = False, max_facts: int = 8
+    rng: random.Random, genre: str, *, held_out: bool = False, max_facts: int = 10
 ) -> dict:
     """Return one document of a genre about a new shop."""
     shop = make_shop(rng)
@@ -131,12 +134,11 @@ def generate(seed: int = 0) -> dict[str, list[dict]]:
     return splits
 
 
-@functools.cache
-def held_out_of() -> dict[str, bool]:
-    """Return wording id -> whether it is held out, for every wording of every kind."""
-    return {
-        f"{kind}/{use}/{i}": use in ("held", "ask_held")
-        for kind, uses in facts.wordings().items()
-        for use, lines in uses.items()
-        for i in range(len(lines))
-    }
+WORDINGS: dict[
+    str, bool
+] = {  # wording -> whether it is held out of train and validation
+    f"{kind}/{use}/{i}": use in ("held", "ask_held")
+    for kind, uses in facts.wordings().items()
+    for use, lines in uses.items()
+    for i in range(len(lines))
+}

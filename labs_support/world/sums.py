@@ -14,13 +14,18 @@ import re
 from decimal import Decimal
 
 from labs_support.world.catalogue import KINDS
-from labs_support.world.wording import read_words, sentence_case, values
+from labs_support.world.wording import (
+    plural,
+    read_words,
+    sentence_case,
+    values,
+    with_articles,
+)
 
 SIZES = {"train": 1500, "validation": 200, "test": 300}
 LEAD_SHARE = 0.15  # of the questions open with a sentence that does not matter
 CENT = Decimal("0.01")
 NAME = re.compile(r"[a-z_]+")
-AN = re.compile(r"\b([Aa])( )(?=umbrella)")
 
 
 def draw(bounds: list, rng: random.Random) -> Decimal:
@@ -29,7 +34,7 @@ def draw(bounds: list, rng: random.Random) -> Decimal:
     return low + step * rng.randint(0, int((high - low) / step))
 
 
-def compute(expression: str, numbers: dict[str, Decimal]):
+def compute(expression: str, numbers: dict[str, Decimal]) -> Decimal | bool:
     """Return the value of a frame's expression, in exact decimal numbers."""
     return eval(compile(expression, "frame", "eval"), {"__builtins__": {}}, numbers)
 
@@ -54,7 +59,9 @@ def is_exact(number: Decimal, is_money: bool) -> bool:
     return number > 0 and number % (CENT if is_money else 1) == 0
 
 
-def solve(frame: dict, numbers: dict[str, Decimal], texts: dict[str, str]):
+def solve(
+    frame: dict, numbers: dict[str, Decimal], texts: dict[str, str]
+) -> tuple[str, str, str] | None:
     """Return (reasoning, program, answer), or None if a step is not exact.
 
     Args:
@@ -82,11 +89,6 @@ def solve(frame: dict, numbers: dict[str, Decimal], texts: dict[str, str]):
     return " ".join(sentences), program, written[name]
 
 
-def plural(kind: str) -> str:
-    """Return the plural of a product kind."""
-    return kind if kind == "fish" else f"{kind}s"
-
-
 def nouns(rng: random.Random, split: str) -> dict[str, str]:
     """Return the customer and the two kinds of product of a question."""
     item, other = rng.sample(KINDS, 2)
@@ -112,8 +114,8 @@ def problem(name: str, split: str, rng: random.Random) -> dict | None:
     if rng.random() < LEAD_SHARE:
         question = f"{rng.choice(table['leads'])} {question}"
     return {
-        "question": AN.sub(r"\1n\2", question),
-        "reasoning": AN.sub(r"\1n\2", solved[0]),
+        "question": with_articles(question),
+        "reasoning": with_articles(solved[0]),
         "program": solved[1],
         "answer": solved[2],
         "n_steps": len(frame["steps"]),

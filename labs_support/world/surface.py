@@ -37,7 +37,7 @@ LIGHTS = {
 def lit_colours(
     layers: np.ndarray, share: np.ndarray, look: tuple[str, str], towards: tuple
 ) -> np.ndarray:
-    """Returns what is seen of n points of a product: red, green, blue, cover.
+    """Return what is seen of n points of a product: red, green, blue, cover.
 
     Args:
         layers: the sprite's layers at the points, (11, n) in 0..1.
@@ -53,7 +53,7 @@ def lit_colours(
     facing, shine = _light(layers, towards)
     body, emit, ink = layers[1], layers[10], 1 - 0.82 * layers[8]
     if look[1] == "night":  # moonlight draws the edges of dark things
-        shine += 0.2 * layers[8] * layers[0]
+        shine += 0.13 * layers[8] * layers[0]
     seen = np.empty((4, layers.shape[1]), dtype=np.float32)
     for i in range(3):
         colour = layers[3 + i] + body * (paint[i] / 255)
@@ -66,7 +66,7 @@ def lit_colours(
 
 
 def _light(layers: np.ndarray, towards: tuple) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the direct light on each point, 0..1, and the shine of the surface."""
+    """Return the direct light on each point, 0..1, and the shine of the surface."""
     nx, ny = (layers[i] * (255 / 127) - NEUTRAL / 127 for i in (6, 7))
     nz = np.sqrt(np.maximum(1 - nx * nx - ny * ny, 0.0025))
     lx, ly, lz = towards
@@ -82,7 +82,7 @@ def _light(layers: np.ndarray, towards: tuple) -> tuple[np.ndarray, np.ndarray]:
 def pattern_share(
     pattern: str, u: np.ndarray, v: np.ndarray, rng: random.Random
 ) -> np.ndarray | float:
-    """Returns the share of the second colour at each point, 0..1, softly edged."""
+    """Return the share of the second colour at each point, 0..1, softly edged."""
     stretch, phase_u, phase_v = rng.uniform(0.9, 1.15), rng.random(), rng.random()
     direction = rng.choice((0, 0, 1, 2, 3))
     if pattern == "plain":
@@ -107,7 +107,7 @@ def pattern_share(
 
 
 def _wave(t: np.ndarray) -> np.ndarray:
-    """Returns the distance to the middle of each unit cell, 0..0.5."""
+    """Return the distance to the middle of each unit cell, 0..0.5."""
     return np.abs(t - np.floor(t) - 0.5)
 
 

@@ -15,6 +15,7 @@ CHOICE = re.compile(r"\[([^\[\]]*)\]")
 SLOT = re.compile(r"\{([^{}]+)\}")
 SENTENCE_START = re.compile(r"(^|[.?!] +)([a-z])")
 HELD_MARK = "~"
+ARTICLE = re.compile(r"\b([Aa]) (?=umbrella|orange)")
 
 
 @functools.cache
@@ -52,6 +53,16 @@ def sentence_case(text: str) -> str:
 def article(noun: str) -> str:
     """Return the noun after "a" or "an"."""
     return f"{'an' if noun[0].lower() in 'aeiou' else 'a'} {noun}"
+
+
+def plural(kind: str) -> str:
+    """Return the plural of a product kind."""
+    return kind if kind == "fish" else f"{kind}s"
+
+
+def with_articles(text: str) -> str:
+    """Return the text with "an" before the products and colours that need it."""
+    return ARTICLE.sub(r"\1n ", text)
 
 
 def is_held(template: str) -> bool:

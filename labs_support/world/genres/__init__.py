@@ -1,0 +1,1 @@
+"""Genres of the pre-training stream: functions that take a Writer, return a text."""
