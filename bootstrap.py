@@ -62,7 +62,9 @@ def plan(lock, torch):
 
 def fingerprint(torch):
     """Return a digest of everything the environment depends on."""
-    parts = [(ROOT / name).read_bytes() for name in ("requirements.txt", "pyproject.toml")]
+    parts = [
+        (ROOT / name).read_bytes() for name in ("requirements.txt", "pyproject.toml")
+    ]
     parts += [sys.version.encode(), str(ROOT).encode(), torch.encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
@@ -72,7 +74,9 @@ def call(command, what):
     if subprocess.call([str(part) for part in command], cwd=str(ROOT)) != 0:
         sys.exit(
             "Could not {}: the lines above say why. Check the network and the free disk "
-            "space (10 GB), then run the same command again; what is done is kept.".format(what)
+            "space (10 GB), then run the same command again; what is done is kept.".format(
+                what
+            )
         )
 
 
@@ -91,9 +95,10 @@ def install(python, torch):
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         call(pip + ["--require-hashes", "-r", uv_only], "install uv")
         uv = [python, "-m", "uv", "pip", "install", "--python", python]
-        uv += ["--compile-bytecode"]  # imports are then three times faster
         for text, extra in plan(lock, torch):
-            call(uv + extra + ["-r", write(text)], "install the packages")
+            # compiled once here, or else at every first import, which takes far longer
+            extra = extra + ["--compile-bytecode", "-r", write(text)]
+            call(uv + extra, "install the packages")
         package = ["--quiet", "--no-deps", "-e", str(ROOT)]
         call(uv + package, "install labs_support")
 
@@ -112,7 +117,9 @@ def main():
     print("Setting up .venv (first time: some minutes, 7 GB) ...", flush=True)
     python = VENV / ("Scripts/python.exe" if IS_WINDOWS else "bin/python")
     try:
-        venv.create(str(VENV), with_pip=True, clear=VENV.exists() and not python.exists())
+        venv.create(
+            str(VENV), with_pip=True, clear=VENV.exists() and not python.exists()
+        )
     except PermissionError:
         sys.exit(
             "No permission to write in {}: clone the course into a folder of yours, "

@@ -100,6 +100,7 @@ def execute(nb, *, env: dict[str, str] | None = None, on_cell: Callable | None =
         timeout=900,
         record_timing=False,
         store_widget_state=False,
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
         resources={"metadata": {"path": str(NOTEBOOKS)}},
         on_cell_executed=lambda **_: on_cell() if on_cell else None,
     )

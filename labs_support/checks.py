@@ -36,7 +36,10 @@ def expect(condition: bool, message: str) -> None:
 def _steps(code: CodeType) -> list[tuple]:
     """Return what a code object does, without file, line numbers and docstring."""
     return [
-        (i.opname, _steps(i.argval) if isinstance(i.argval, CodeType) else repr(i.argval))
+        (
+            i.opname,
+            _steps(i.argval) if isinstance(i.argval, CodeType) else repr(i.argval),
+        )
         for i in dis.get_instructions(code)
     ]
 
@@ -141,7 +144,9 @@ def record_progress(id: str, is_solved: bool) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
-        part.write_text(json.dumps(dict(sorted(done.items())), indent=1), encoding="utf-8")
+        part.write_text(
+            json.dumps(dict(sorted(done.items())), indent=1), encoding="utf-8"
+        )
         part.replace(path)
     except OSError:
         return

@@ -59,7 +59,9 @@ def doctor() -> None:
 @app.command("lab")
 def start_lab(
     lesson: Lesson = "00",
-    port: Annotated[int | None, typer.Option(help="Port; a free one unless given.")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port; a free one unless given.")
+    ] = None,
     browser: Annotated[bool, typer.Option(help="Open a browser window.")] = True,
 ) -> None:
     """Open JupyterLab at a lesson."""
@@ -74,7 +76,9 @@ def start_lab(
 @app.command()
 def run(
     lesson: Annotated[str, typer.Argument(help="Number or slug of a lesson.")] = "",
-    all_lessons: Annotated[bool, typer.Option("--all", help="Run every lesson.")] = False,
+    all_lessons: Annotated[
+        bool, typer.Option("--all", help="Run every lesson.")
+    ] = False,
     record: Annotated[
         bool, typer.Option(help="Put the measured costs into the README.")
     ] = False,
@@ -103,7 +107,9 @@ def _execute(path: Path, env: dict[str, str] | None = None) -> building.Cost:
 
 
 @app.command()
-def build(lesson: Annotated[str, typer.Argument(help="All unless given.")] = "") -> None:
+def build(
+    lesson: Annotated[str, typer.Argument(help="All unless given.")] = "",
+) -> None:
     """Make notebooks from lessons: convert, execute, store the outputs."""
     for path in _lessons(lesson):
         with _progress() as bar:
@@ -189,15 +195,19 @@ def fetch() -> None:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     if settings.read().profile != "hub":
-        raise _fail("Nothing to fetch: the tiny profile is complete. For hub models: "
-                    "LABS_PROFILE=hub labs fetch")
+        raise _fail(
+            "Nothing to fetch: the tiny profile is complete. For hub models: "
+            "LABS_PROFILE=hub labs fetch"
+        )
     with _progress() as bar:
         for role in bar.track(list(shelf.ROLES.values()), description="fetching"):
             try:
                 folder = snapshot_download(role.hub)
             except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-                raise _fail(f"Could not fetch {role.hub}: check the network and run the "
-                            f"same command again ({type(error).__name__}).") from None
+                raise _fail(
+                    f"Could not fetch {role.hub}: check the network and run the "
+                    f"same command again ({type(error).__name__})."
+                ) from None
             console.print(f"{role.name}: {role.hub} in {folder}")
 
 

@@ -35,7 +35,9 @@ def packages() -> str:
     locked: dict[str, set[str]] = {}
     for name, version in re.findall(r"^([\w.-]+)==([^\s;\\]+)", lock, re.M):
         locked.setdefault(name, set()).add(version)
-    direct = [re.match(r"[\w.-]+", line)[0] for line in metadata.requires("labs-support")]
+    direct = [
+        re.match(r"[\w.-]+", line)[0] for line in metadata.requires("labs-support")
+    ]
     wrong = []
     for name in direct:
         try:
@@ -112,7 +114,9 @@ def disk() -> str:
     """Return the free disk space, or raise Problem if it is too little."""
     free = shutil.disk_usage(settings.ROOT).free / 1e9
     if free < MIN_DISK_GB:
-        raise Problem(f"{free:.1f} GB of disk are free; the course needs {MIN_DISK_GB}.")
+        raise Problem(
+            f"{free:.1f} GB of disk are free; the course needs {MIN_DISK_GB}."
+        )
     return f"{free:.0f} GB of disk free"
 
 

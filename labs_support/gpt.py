@@ -125,11 +125,12 @@ class GPT(nn.Module):
         self.positions = nn.Embedding(config.context, config.width)
         self.blocks = nn.ModuleList(Block(config, i) for i in range(config.n_layers))
         self.norm = nn.LayerNorm(config.width)
+        std = 0.02 * math.sqrt(768 / config.width)  # GPT-2's 0.02, at any width
         for name, weight in self.named_parameters():
-            if weight.dim() == 2:  # quieter where a branch joins the residual stream
+            if weight.dim() == 2:
                 is_branch = name.endswith(("out.weight", "down.weight"))
-                n_branches = 2 * config.n_layers if is_branch else 1
-                nn.init.normal_(weight, std=0.02 / math.sqrt(n_branches))
+                n_added = 2 * config.n_layers if is_branch else 1  # into the sum x
+                nn.init.normal_(weight, std=std / math.sqrt(n_added))
 
     def read(self, ids, cache=None):
         """Return one vector per token, all blocks done, (B, T) -> (B, T, C)."""

@@ -5,7 +5,7 @@ Built in lesson 01.
 
 import numpy as np
 
-MOVES = {"north": (-1, 0), "south": (1, 0), "east": (0, 1), "west": (0, -1)}
+MOVES = ((-1, 0), (1, 0), (0, 1), (0, -1))  # north, south, east, west
 HARBOUR = (
     "S..#....",
     ".~.#.~..",
@@ -17,38 +17,98 @@ HARBOUR = (
 
 
 class GridWorld:
-    """A map of streets: the courier starts at S and carries a parcel to G.
+    """A map of streets on which a courier carries a parcel from S to G.
 
-    Letters: `.` street, `#` wall, `~` quay edge where the parcel gets wet. A step costs
-    1, a wet parcel 10 more, the delivery brings 20 and ends the trip. With probability
-    `slip` the wind turns a move into another one.
+    Letters: `.` street, `#` wall, `~` wet quay. A step costs 1, a wet quay 10 more, the
+    delivery brings 30 and ends the trip. The wind turns a move into a random one with
+    probability `slip`.
 
     Args:
         rows: the map, strings of equal length.
-        slip: probability that the move is a random one.
+        slip: probability that a move is a random one, from 0 to 1.
 
-    Source: Sutton and Barto (2018), Reinforcement Learning, chapter 6. Built in
+    Source: Sutton and Barto (2018), Reinforcement learning, chapters 4 and 6. Built in
         lesson 01.
     """
 
     def __init__(self, rows=HARBOUR, slip=0.1):
         self.tiles = np.array([list(row) for row in rows])
-        self.start = tuple(np.argwhere(self.tiles == "S")[0])
         self.slip = slip
+        self.start = tuple(np.argwhere(self.tiles == "S")[0])
+        self.streets = [p for p in np.ndindex(self.tiles.shape) if self.tiles[p] not in "#G"]
 
-    def land(self, place, move):
-        """Return the next place, the reward and whether the trip is over."""
-        row, column = place[0] + move[0], place[1] + move[1]
+    def outcome(self, place, action):
+        """Return the next place and the reward of an action without wind."""
+        row, column = place[0] + MOVES[action][0], place[1] + MOVES[action][1]
         height, width = self.tiles.shape
         is_inside = 0 <= row < height and 0 <= column < width
         if not is_inside or self.tiles[row, column] == "#":
             row, column = place
         tile = self.tiles[row, column]
-        reward = -1 - 10 * (tile == "~") + 20 * (tile == "G")
-        return (row, column), reward, tile == "G"
+        return (row, column), -1 - 10 * (tile == "~") + 30 * (tile == "G")
 
     def step(self, place, action, rng):
-        """Return next place, reward and end of the trip for one noisy action."""
+        """Return the next place and the reward of an action in the wind."""
         if rng.random() < self.slip:
             action = rng.integers(len(MOVES))
-        return self.land(place, list(MOVES.values())[action])
+        return self.outcome(place, action)
+
+
+def place_values(world, policy=None, n_sweeps=60):
+    r"""Return the expected return from every place, shape of the map.
+
+    .. math:: V(s) = \max_a \left[ (1 - p) \, q(s, a) + p \, \overline{q}(s) \right]
+
+    with q the reward plus the value of the next place and p the probability of wind.
+
+    Args:
+        world: a `GridWorld`.
+        policy: one action per place; without it the best action is taken everywhere.
+        n_sweeps: passes over the map; a policy that never delivers sinks with each.
+
+    Source: Bellman (1957), Dynamic programming. Built in lesson 01.
+    """
+    values = np.zeros(world.tiles.shape)
+    for _ in range(n_sweeps):
+        old = values.copy()
+        for place in world.streets:
+            outcomes = [world.outcome(place, action) for action in range(len(MOVES))]
+            q = np.array([reward + old[after] for after, reward in outcomes])
+            q = (1 - world.slip) * q + world.slip * q.mean()
+            values[place] = q.max() if policy is None else q[policy[place]]
+    return values
+
+
+def q_learn(world, n_trips, seed):
+    r"""Return action values learned by trial and error, and the return of every trip.
+
+    .. math:: Q(s, a) \leftarrow Q(s, a) + \alpha [r + \max_{a'} Q(s', a') - Q(s, a)]
+
+    Args:
+        world: a `GridWorld`; only `step` is used, never the map.
+        n_trips: trips from the start, each of at most 200 moves.
+        seed: seed of wind and exploration.
+
+    Returns:
+        Q of shape (rows, columns, 4) and a list of n_trips returns.
+
+    Source: Watkins (1989), Learning from delayed rewards. Built in lesson 01.
+    """
+    rng = np.random.default_rng(seed)
+    q = np.zeros((*world.tiles.shape, len(MOVES)))
+    n_tries = np.zeros_like(q)
+    returns = []
+    for _ in range(n_trips):
+        place, total = world.start, 0
+        for _ in range(200):
+            is_curious = rng.random() < 0.3
+            action = rng.integers(len(MOVES)) if is_curious else q[place].argmax()
+            after, reward = world.step(place, action, rng)
+            n_tries[place][action] += 1
+            error = reward + q[after].max() - q[place][action]
+            q[place][action] += error / n_tries[place][action] ** 0.6
+            place, total = after, total + reward
+            if world.tiles[place] == "G":
+                break
+        returns.append(total)
+    return q, returns

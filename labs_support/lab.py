@@ -1,14 +1,17 @@
 """Start JupyterLab at a lesson: own port, loopback only, nothing fetched."""
 
+import json
 import os
 import secrets
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 from labs_support import settings
 
 PORT = 8888
+NEWS = "@jupyterlab/apputils-extension:announcements"
 
 
 class PortBusy(RuntimeError):
@@ -18,6 +21,8 @@ class PortBusy(RuntimeError):
 def is_free(port: int) -> bool:
     """Return whether a server can listen on this loopback port."""
     with socket.socket() as probe:
+        if os.name != "nt":  # a server that has just stopped does not count
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
@@ -59,7 +64,6 @@ def command(port: int, lesson: str, token: str, *, browser: bool) -> list[str]:
         "LabApp.extension_manager": "readonly",
         "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
         "LabApp.news_url": None,
-        "KernelManager.transport": "tcp" if os.name == "nt" else "ipc",
     }
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         options["ServerApp.allow_root"] = True
@@ -69,6 +73,25 @@ def command(port: int, lesson: str, token: str, *, browser: bool) -> list[str]:
     ]
 
 
+def ask_no_questions() -> None:
+    """Keep JupyterLab from asking, at its first start, whether to fetch its news.
+
+    Does what `jupyter labextension disable` does for this environment, without the
+    seconds that the command takes.
+    """
+    path = Path(sys.prefix) / "etc" / "jupyter" / "labconfig" / "page_config.json"
+    config = json.loads(path.read_text()) if path.exists() else {}
+    disabled = config.setdefault("disabledExtensions", {})
+    if disabled.get(NEWS):
+        return
+    disabled[NEWS] = True
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(config, indent=2))
+    except OSError:
+        return  # then it asks once
+
+
 def start(lesson: str, port: int | None = None, *, browser: bool = True) -> int:
     """Run JupyterLab until it is stopped; return its exit status.
 
@@ -76,6 +99,7 @@ def start(lesson: str, port: int | None = None, *, browser: bool = True) -> int:
         PortBusy: if a port was asked for and is taken.
     """
     port = choose_port(port)
+    ask_no_questions()
     token = secrets.token_urlsafe(16)
     address = f"http://127.0.0.1:{port}/lab/tree/notebooks/{lesson}.ipynb?token={token}"
     print(f"JupyterLab: {address}\nStop it with Ctrl+C.", flush=True)
@@ -87,7 +111,9 @@ def start(lesson: str, port: int | None = None, *, browser: bool = True) -> int:
         )
     try:
         run = subprocess.run(
-            command(port, lesson, token, browser=browser), cwd=settings.ROOT, check=False
+            command(port, lesson, token, browser=browser),
+            cwd=settings.ROOT,
+            check=False,
         )
     except KeyboardInterrupt:
         return 0

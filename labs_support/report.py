@@ -31,7 +31,7 @@ def summarise(records: list[dict]) -> list[dict]:
     for record in records:
         by_id.setdefault(record["id"], {})[record["seed"]] = record
     rows = []
-    for id, runs in sorted(by_id.items(), key=lambda item: _order(item[0])):
+    for runs in (by_id[id] for id in sorted(by_id, key=_order)):
         values = [run["value"] for run in runs.values()]
         last = list(runs.values())[-1]
         spread = claims.interval(values) if len(values) > 1 else (values[0],) * 3
@@ -100,7 +100,9 @@ def replace_between(path: Path, name: str, text: str) -> None:
     old = path.read_text(encoding="utf-8")
     pattern = re.compile(f"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.S)
     if not pattern.search(old):
-        raise ValueError(f"{path.name} has no marks <!-- {name} --> and <!-- /{name} -->")
+        raise ValueError(
+            f"{path.name} has no marks <!-- {name} --> and <!-- /{name} -->"
+        )
     new = pattern.sub(lambda m: m[1] + text + m[2], old)
     path.write_text(new, encoding="utf-8")
 
@@ -111,7 +113,9 @@ def lesson_table() -> str:
     rows = read_claims()
     lines = ["| | lesson | claims | runs in | memory |\n|---|---|---|---|---|\n"]
     for lesson in build.lessons():
-        title = lesson.read_text(encoding="utf-8").split("·", 1)[1].splitlines()[0].strip()
+        title = (
+            lesson.read_text(encoding="utf-8").split("·", 1)[1].splitlines()[0].strip()
+        )
         n_claims = sum(row["id"][:2] == lesson.stem[:2] for row in rows)
         cost = costs[lesson.stem]
         lines.append(

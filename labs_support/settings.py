@@ -55,7 +55,9 @@ def read() -> Settings:
     """
     seed = os.environ.get("LABS_SEED", "0")
     if not seed.isdecimal():
-        raise SettingError(f"LABS_SEED is {seed!r}; it must be a whole number, 0 or more.")
+        raise SettingError(
+            f"LABS_SEED is {seed!r}; it must be a whole number, 0 or more."
+        )
     return Settings(
         profile=_choice("LABS_PROFILE", "tiny", PROFILES),
         device=_choice("LABS_DEVICE", "auto", DEVICES),

@@ -84,7 +84,9 @@ def folder(wanted: Role) -> Path:
 def check(file: Path, expected: str, repair: str) -> None:
     """Raise DamagedModel with one sentence unless the file has this SHA-256."""
     if not file.exists():
-        raise DamagedModel(f"The weight file {file.name} is missing. To repair: {repair}")
+        raise DamagedModel(
+            f"The weight file {file.name} is missing. To repair: {repair}"
+        )
     if store.sha256(file) != expected:
         raise DamagedModel(
             f"The weight file {file.name} is damaged: its checksum is not the expected "

@@ -30,7 +30,8 @@ class Found(NamedTuple):
 
 def embed(texts: list[str]) -> np.ndarray:
     """Return one unit vector per text, shape (len(texts), 384)."""
-    return shelf.text_encoder().encode(texts, normalize_embeddings=True)
+    model = shelf.text_encoder()
+    return model.encode(texts, batch_size=8, normalize_embeddings=True)
 
 
 @cache
@@ -86,7 +87,9 @@ def find_products(description: str, n: int = 3) -> list[Found]:
     return _search(description, _catalogue_index(), n)
 
 
-def draw(kind: str, colour: str, *, seed: int = 0, size: int = 128, **look) -> np.ndarray:
+def draw(
+    kind: str, colour: str, *, seed: int = 0, size: int = 128, **look
+) -> np.ndarray:
     """Return a picture of a product, uint8 of shape (size, size, 3).
 
     Args:

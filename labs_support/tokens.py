@@ -102,3 +102,24 @@ class Tokenizer:
     def decode(self, ids):
         """Return the text of a list of ids."""
         return b"".join(self.tokens[i] for i in ids).decode(errors="replace")
+
+
+def library_twin(text: str, size: int):
+    """Return a tokenizer of the `tokenizers` library trained on the same text.
+
+    Args:
+        text: the text to learn from.
+        size: number of tokens, V.
+    """
+    from tokenizers import Regex, models, pre_tokenizers, trainers
+    from tokenizers import Tokenizer as LibraryTokenizer
+
+    library = LibraryTokenizer(models.BPE())
+    to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    split = pre_tokenizers.Split(Regex(PIECE), "isolated")
+    library.pre_tokenizer = pre_tokenizers.Sequence([split, to_bytes])
+    trainer = trainers.BpeTrainer(
+        vocab_size=size, initial_alphabet=to_bytes.alphabet(), show_progress=False
+    )
+    library.train_from_iterator([text], trainer)
+    return library

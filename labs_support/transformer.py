@@ -75,12 +75,12 @@ class Translator(nn.Module):
     Source: Vaswani et al. (2017), figure 1. Built in lesson 02.
     """
 
-    def __init__(self, n_source, n_target, C=64, H=4, layers=2, dropout=0.1):
+    def __init__(self, n_source, n_target, C=64, H=4, dropout=0.05):
         super().__init__()
         self.source, self.target = nn.Embedding(n_source, C), nn.Embedding(n_target, C)
-        self.register_buffer("positions", positions(64, C) * 1.0)
-        self.encoder = nn.ModuleList(EncoderBlock(C, H, dropout) for _ in range(layers))
-        self.decoder = nn.ModuleList(DecoderBlock(C, H, dropout) for _ in range(layers))
+        self.register_buffer("positions", positions(64, C))
+        self.encoder = nn.ModuleList(EncoderBlock(C, H, dropout) for _ in range(2))
+        self.decoder = nn.ModuleList(DecoderBlock(C, H, dropout) for _ in range(2))
         self.norm_x, self.norm_y = nn.LayerNorm(C), nn.LayerNorm(C)
         self.head = nn.Linear(C, n_target)
 
@@ -102,3 +102,47 @@ class Translator(nn.Module):
     def forward(self, x, y):
         """Return logits, (B, T, V), for source ids x, (B, S), and target ids y, (B, T)."""
         return self.decode(y, *self.encode(x))
+
+
+def library_twin(model: Translator) -> nn.Transformer:
+    """Return torch's own encoder-decoder with the weights of a translator, in eval mode.
+
+    Embeddings, positions and head stay with the translator.
+    """
+    C, H = model.head.in_features, model.encoder[0].attention.H
+    sizes = {"d_model": C, "nhead": H, "dim_feedforward": 4 * C}
+    kind = {"activation": "gelu", "batch_first": True, "norm_first": True}
+    layer = nn.TransformerEncoderLayer(**sizes, **kind)
+    n_layers, norm = len(model.encoder), nn.LayerNorm(C)
+    encoder = nn.TransformerEncoder(layer, n_layers, norm, enable_nested_tensor=False)
+    library = nn.Transformer(
+        **sizes, **kind, num_decoder_layers=n_layers, custom_encoder=encoder
+    )
+    blocks = [*model.encoder, *model.decoder]
+    layers = [*library.encoder.layers, *library.decoder.layers]
+    for ours, theirs in zip(blocks, layers, strict=True):
+        _copy_block(ours, theirs)
+    library.encoder.norm.load_state_dict(model.norm_x.state_dict())
+    library.decoder.norm.load_state_dict(model.norm_y.state_dict())
+    return library.eval()
+
+
+def _copy_block(ours, theirs) -> None:
+    """Copy the weights of one block into the layer of torch that does the same."""
+    _copy_attention(ours.attention, theirs.self_attn)
+    if isinstance(ours, DecoderBlock):
+        _copy_attention(ours.cross, theirs.multihead_attn)
+    for name, module in ours.named_children():
+        if name.startswith("norm"):
+            getattr(theirs, name).load_state_dict(module.state_dict())
+    theirs.linear1.load_state_dict(ours.mlp[0].state_dict())
+    theirs.linear2.load_state_dict(ours.mlp[3].state_dict())
+
+
+def _copy_attention(ours, theirs) -> None:
+    """Copy four linear layers into torch's one matrix for q, k, v and one for the rest."""
+    parts = (ours.query, ours.key, ours.value)
+    with torch.no_grad():
+        theirs.in_proj_weight.copy_(torch.cat([part.weight for part in parts]))
+        theirs.in_proj_bias.copy_(torch.cat([part.bias for part in parts]))
+    theirs.out_proj.load_state_dict(ours.output.state_dict())

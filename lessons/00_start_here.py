@@ -37,7 +37,7 @@ SEED = settings.seed_everything()
 # not compared: the version of Python differs from machine to machine
 CHECKS = (doctor.python, doctor.packages, doctor.text_encoder, doctor.data)
 for check in CHECKS:
-    print(check())
+    print(doctor.fails(check) or check())
 
 # %% [markdown]
 # The next line is a **claim**: a sentence, a number measured here and now, and a bound
@@ -73,15 +73,19 @@ for row in asked:
     ranks.append(slugs.index(row["pages"][0]))
 first = sum(rank == 0 for rank in ranks) / len(ranks)
 among_three = sum(rank < 3 for rank in ranks) / len(ranks)
-print(f"{len(asked)} questions: right page first ≈ {first:.2f}, in three ≈ {among_three:.2f}")
+print(
+    f"{len(asked)} questions: right page first ≈ {first:.2f}, in three ≈ {among_three:.2f}"
+)
 
 # %%
-claim("00.2a", "the page with the answer is among the first three", among_three, above=0.8)
+claim(
+    "00.2a", "the page with the answer is among the first three", among_three, above=0.8
+)
 
 # %% [markdown]
-# The rest of the questions is why lesson 08 exists: there you split pages better, combine
-# two ways of searching, and let a language model read the page and answer with its
-# source, or say that it does not know.
+# The rest of the questions is the business of lesson 08 (in preparation): split pages
+# better, combine two ways of searching, and let a language model read the page and
+# answer with its source, or say that it does not know.
 
 # %% [markdown]
 # ## Lume finds a product
@@ -94,7 +98,9 @@ claim("00.2a", "the page with the answer is among the first three", among_three,
 wish = "something cheerful and yellow to drink my coffee from"
 hits = skills.find_products(wish)
 for found in hits:
-    print(f"{found.item['sku']}  {found.item['name']:24} {found.item['price']:6.2f} euros")
+    print(
+        f"{found.item['sku']}  {found.item['name']:24} {found.item['price']:6.2f} euros"
+    )
 
 # %%
 _, axes = plt.subplots(1, 3, figsize=(6, 2.2))
@@ -107,6 +113,7 @@ plt.show()
 # %% [markdown]
 # Measured over the whole catalogue: every product is asked for in a plain sentence, and
 # the first hit counts if it is the same kind of thing in the same colour.
+
 
 # %%
 def is_hit(row):
@@ -123,14 +130,14 @@ claim("00.2b", "asked for a kind and a colour, Lume finds both", right, above=0.
 # ## Lume draws
 #
 # Every picture of the shop is drawn by code: a shape, a colour, a pattern, a scene, a
-# light. In lesson 03 a diffusion model learns to draw such pictures from words alone; the
-# code stays as its teacher and its judge.
+# light. Lesson 03 (in preparation) trains a diffusion model to draw such pictures from
+# words alone; this code will be its teacher.
 
 # %%
 _, axes = plt.subplots(2, 6, figsize=(6, 2.2))
 wishes = zip(catalogue.KINDS, catalogue.COLOURS, axes.flat, strict=False)
-for kind, colour, ax in wishes:
-    ax.imshow(skills.draw(kind, colour, seed=SEED))
+for i, (kind, colour, ax) in enumerate(wishes):
+    ax.imshow(skills.draw(kind, colour, seed=100 * SEED + i))
     ax.set_title(f"{colour} {kind}", fontsize=7)
     ax.axis("off")
 plt.show()
@@ -174,8 +181,10 @@ claim("00.2c", "products are drawn in the colour asked for", as_asked, above=0.9
 # the highest score. For `["fish", "bell", "hat"]` and `[0.1, 0.7, 0.3]` it is `"bell"`.
 # If two scores are equal, return the name that comes first.
 
+
 # %%
 def best_match(names, scores):
+    """Return the name that has the highest score."""
     ...  # your code here
 
 

@@ -10,7 +10,9 @@ ROOT = Path(__file__).resolve().parents[1]
 def direct() -> list[str]:
     """Return the names of the direct dependencies in pyproject.toml, sorted."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return sorted(re.match(r"[\w.-]+", line)[0].lower() for line in project["dependencies"])
+    return sorted(
+        re.match(r"[\w.-]+", line)[0].lower() for line in project["dependencies"]
+    )
 
 
 def locked() -> dict[str, list[str]]:

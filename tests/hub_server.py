@@ -31,7 +31,11 @@ class HubHandler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         path = unquote(urlsplit(self.path).path)
-        for pattern, answer in ((TREE, self.tree), (INFO, self.info), (FILE, self.file)):
+        for pattern, answer in (
+            (TREE, self.tree),
+            (INFO, self.info),
+            (FILE, self.file),
+        ):
             match = pattern.fullmatch(path)
             if match and (self.server.folder / match[1]).is_dir():
                 return answer(self.server.folder / match[1], *match.groups()[1:])

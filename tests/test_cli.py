@@ -122,6 +122,7 @@ def test_doctor_with_little_memory_and_disk(monkeypatch):
 
     monkeypatch.setattr(doctor, "MIN_DISK_GB", 1e9)
     assert "GB of disk are free" in doctor.fails(doctor.disk)
+
     class Little:
         available = 1e9
 
@@ -162,7 +163,7 @@ def test_lab_listens_on_loopback_with_a_token_and_fetches_nothing():
 
 # --- build, run, claims on a small lesson
 
-GOOD = '''# %% [markdown]
+GOOD = """# %% [markdown]
 # # 00 · Small
 
 # %%
@@ -172,7 +173,7 @@ from labs_support.claims import claim
 seed = settings.seed_everything()
 claim("00.1", "seeds are small", seed, below=99)
 print("done")
-'''
+"""
 
 
 @pytest.fixture
@@ -228,7 +229,9 @@ def test_claims_over_seeds_are_written(small):
     assert (row["id"], row["min"], row["max"], row["mean"]) == ("00.1", 0, 2, 1)
     assert row["held"] == 1 and row["seeds"] == 3
     assert row["low"] == pytest.approx(1 - 4.303 / 3**0.5, abs=1e-3)
-    assert "| 00.1 | seeds are small | below 99 | 1.00 |" in report.CLAIMS_MD.read_text()
+    assert (
+        "| 00.1 | seeds are small | below 99 | 1.00 |" in report.CLAIMS_MD.read_text()
+    )
 
 
 def test_claims_report_the_seeds_that_failed(small):
@@ -240,10 +243,20 @@ def test_claims_report_the_seeds_that_failed(small):
 
 
 def test_summaries_keep_the_lessons_not_run(small):
-    report.write_claims([
-        {"id": f"{n}.1", "text": "t", "value": 1.0, "bound": "above 0", "unit": "",
-         "seed": 0, "holds": True} for n in ("01", "02")
-    ])
+    report.write_claims(
+        [
+            {
+                "id": f"{n}.1",
+                "text": "t",
+                "value": 1.0,
+                "bound": "above 0",
+                "unit": "",
+                "seed": 0,
+                "holds": True,
+            }
+            for n in ("01", "02")
+        ]
+    )
     call("claims", "--seeds", "2")
     ids = [row["id"] for row in report.read_claims()]
     assert ids == ["00.1", "01.1", "02.1"]

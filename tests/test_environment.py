@@ -104,7 +104,9 @@ def test_imports_of_the_package_are_declared():
                 found = []
                 if isinstance(node, ast.Import):
                     found = [alias.name for alias in node.names]
-                elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                elif (
+                    isinstance(node, ast.ImportFrom) and node.module and not node.level
+                ):
                     found = [node.module]
                 for name in (full.partition(".")[0] for full in found):
                     if name in sys.stdlib_module_names or name == "labs_support":

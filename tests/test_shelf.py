@@ -73,7 +73,14 @@ def tiny_sentence_transformer(folder: Path) -> None:
     from sentence_transformers.models import Pooling, Transformer
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz"]
+    words = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        *"abcdefghijklmnopqrstuvwxyz",
+    ]
     bert = folder.with_name("bert")
     bert.mkdir(parents=True)
     (bert / "vocab.txt").write_text("\n".join(words))
@@ -101,7 +108,9 @@ def hub(tmp_path_factory):
 
 def run_with_hub(command, address, home):
     """Run a command in the hub profile against a stand-in, with an own cache."""
-    env = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
+    env = {
+        name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"
+    }
     env |= {
         "LABS_PROFILE": "hub",
         "LABS_DEVICE": "cpu",
@@ -123,7 +132,9 @@ def test_fetch_makes_the_hub_profile_work_without_network(hub, tmp_path):
     assert run.returncode == 0, run.stdout + run.stderr
     assert "text-encoder: sentence-transformers/all-MiniLM-L6-v2" in run.stdout
     offline = "import os; os.environ['HF_HUB_OFFLINE'] = '1'; " + ENCODE
-    again = run_with_hub([sys.executable, "-c", offline], "http://127.0.0.1:9", tmp_path)
+    again = run_with_hub(
+        [sys.executable, "-c", offline], "http://127.0.0.1:9", tmp_path
+    )
     assert again.stdout.strip() == "(1, 16)", again.stderr
 
 

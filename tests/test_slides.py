@@ -126,7 +126,8 @@ def test_every_deck_asks_measures_and_says_its_limits(deck):
         ("{{claim: 00.9}}", "there is no claim '00.9'; there are 00.1, 00.2a"),
         ("{{exercise: 00.9}}", "there is no exercise '00.9'; there are 00.1"),
         ("{{code: nothing}}", "no function or class 'nothing'"),
-        ("{{colour: red}}", "the placeholders are figure, output"),
+        ("{{diagram: none | x}}", "a diagram needs slides/NAME.svg"),
+        ("{{colour: red}}", "the placeholders are figure, diagram"),
     ],
 )
 def test_a_wrong_name_is_one_clear_sentence(tmp_path, placeholder, message):

@@ -148,7 +148,13 @@ def test_interval_is_students():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0141, "0.0141"), (12.345, "12.3"), (1534.2, "1,534"), (2e-7, "2.0e-07"), (0, "0")],
+    [
+        (0.0141, "0.0141"),
+        (12.345, "12.3"),
+        (1534.2, "1,534"),
+        (2e-7, "2.0e-07"),
+        (0, "0"),
+    ],
 )
 def test_numbers_have_three_digits(value, text):
     assert claims.number(value) == text
@@ -182,7 +188,9 @@ def answer(x):
 
 def verify(attempt):
     for x in (0, 5):
-        expect(attempt(x) == x + 1, f"for x = {x} it should be {x + 1}, not {attempt(x)}")
+        expect(
+            attempt(x) == x + 1, f"for x = {x} it should be {x + 1}, not {attempt(x)}"
+        )
 
 
 def exercise(**changes):
@@ -312,8 +320,11 @@ def test_explore_shows_a_first_picture_and_redraws(monkeypatch):
     calls, shown = [], []
     monkeypatch.setattr(display, "display", shown.append)
     monkeypatch.setattr(plt, "show", lambda: shown.append("picture"))
-    figures.explore(lambda ax, head, scale: calls.append((head, scale)), head=[1, 2],
-                    scale=[0.5, 1.0])
+    figures.explore(
+        lambda ax, head, scale: calls.append((head, scale)),
+        head=[1, 2],
+        scale=[0.5, 1.0],
+    )
     assert calls == [(1, 0.5)]
     assert shown[0] == "picture"
     view = shown[1]
@@ -328,3 +339,21 @@ def test_explore_shows_a_first_picture_and_redraws(monkeypatch):
 
 def test_environment_of_tests_is_offline():
     assert os.environ["HF_HUB_OFFLINE"] == "1"
+
+
+# --- found by the planted faults of `make mutants`
+
+
+@pytest.mark.parametrize("bounds", [{"equals": 1}, {"equals": 1, "within": 0.1}])
+def test_claim_fails_below_the_value_it_should_equal(bounds):
+    with pytest.raises(claims.ClaimFailed):
+        claims.claim("01.1", "text", 0.5, **bounds)
+
+
+def test_function_that_stops_with_an_error_is_wrong_and_recorded(capsys):
+    def broken(x):
+        return x + undefined_name  # noqa: F821
+
+    exercise().check(broken)
+    assert capsys.readouterr().out.startswith("✗ 99.1")
+    assert checks.progress() == {"99.1": False}

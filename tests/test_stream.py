@@ -1,9 +1,10 @@
-"""The pre-training stream is varied, correct, deterministic and free of Bottega Lume."""
+"""The pre-training stream is varied, correct, deterministic, free of Bottega Lume."""
 
 import itertools
 import json
 import re
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
@@ -22,7 +23,6 @@ BANNED = ("Bottega Lume", "Porto Lume", "Lume", "Ferrante", "Via delle Lanterne"
 VOWEL_SOUND = re.compile(
     r"(?!uni|use|usual|util|uk|eu|ewe|one\b|once)([aeiou]|hour|honest)"
 )
-FEW = 400
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def texts(splits) -> list[str]:
 
 @pytest.fixture(scope="module")
 def sample() -> list[dict]:
-    return list(itertools.islice(stream.documents(seed=42), 6000))
+    return list(itertools.islice(stream.documents(seed=42), 4000))
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,12 @@ def handbook() -> str:
     return "\n".join(
         p.read_text("utf-8") for p in sorted((DATA / "handbook").glob("*.md"))
     )
+
+
+def key_words(question: str) -> set[str]:
+    """Return the words of a question that are not about asking."""
+    common = "what when where which with that this from have does your much many long"
+    return set(re.findall(r"[a-z]{4,}", question.lower())) - set(common.split())
 
 
 def sentences(text: str) -> list[str]:
@@ -93,7 +99,7 @@ def test_genres(splits):
 def test_word_types(splits):
     text = "\n".join(row["text"] for row in splits["train"])
     types = set(re.findall(r"[a-z]+", text.lower()))
-    ordinary = set(re.findall(r"(?<![\w’'])[a-z]+\b", text))  # occur without a capital
+    ordinary = set(re.findall(r"(?<![\w’'])[a-z]+\b", text))  # also without a capital
     assert len(ordinary) >= 3000
     assert len(types) >= 5000
     assert len(ordinary) + min(len(types - ordinary), len(ordinary) // 2) >= 5000
@@ -151,21 +157,20 @@ def test_no_name_of_bottega_lume(texts, handbook):
 
 
 def test_no_fact_of_bottega_lume(texts):
-    """No sentence holds the gold answer and the key words of a question of the course."""
-    common = set(Counter(re.findall(r"[a-z]{4,}", " ".join(texts).lower())))
-    lines = [
-        (s, set(re.findall(r"\w+", s.lower()))) for t in texts for s in sentences(t)
-    ]
+    """No two sentences hold the answer and the key words of a course question."""
+    pairs = (" ".join(p) for t in texts for p in pairwise(["", *sentences(t)]))
+    lines = [(pair, set(re.findall(r"\w+", pair.lower()))) for pair in pairs]
     rows = [row for split in store.SPLITS for row in store.rows("questions", split)]
+    checked = [row for row in rows if row["answer"] and key_words(row["question"])]
+    assert len(checked) > 150
     leaks = []
-    for row in rows:
-        answer = row["answer"].lower()
-        words = set(re.findall(r"[a-z]{4,}", row["question"].lower()))
-        rare = words - common
-        if not answer or not words:
-            continue
+    for row in checked:
+        answer = re.compile(rf"(?<!\w){re.escape(row['answer'].lower())}(?!\w)")
+        words = key_words(row["question"])
+        is_number = re.fullmatch(r"\W*\d+\W*\w*", row["answer"])
+        least = len(words) if is_number else len(words) / 2
         for line, tokens in lines:
-            if words <= tokens | rare and rare <= tokens and answer in line.lower():
+            if len(words & tokens) >= least and answer.search(line.lower()):
                 leaks.append((row["question"], line))
     assert leaks == []
 

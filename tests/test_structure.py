@@ -49,7 +49,9 @@ def imports(path: Path) -> set[str]:
     """Return the labs_support modules a file imports, as dotted names below it."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("labs_support"):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
+            "labs_support"
+        ):
             below = node.module.partition(".")[2]
             if below:
                 found |= {f"{below}.{alias.name}" for alias in node.names}
@@ -67,7 +69,9 @@ def test_modules_import_only_lower_layers(name):
         same_package = target.partition(".")[0] == name.partition(".")[0]
         same_layer = rank(target) == rank(name)
         allowed = rank(target) < rank(name) or same_package
-        allowed |= same_layer and RANK["concepts"] <= rank(name) and rank(name) != RANK["cli"]
+        allowed |= (
+            same_layer and RANK["concepts"] <= rank(name) and rank(name) != RANK["cli"]
+        )
         allowed |= name in ("claims", "checks") and target == "settings"
         allowed |= name == "shelf" and target.startswith("world")
         assert allowed, f"{name} must not import {target}"
@@ -75,8 +79,14 @@ def test_modules_import_only_lower_layers(name):
 
 def test_modules_do_not_import_each_other_in_circles():
     graph = {
-        name: {t for t in (m if m in package_modules() else m.rpartition(".")[0]
-                           for m in imports(path)) if t in package_modules()}
+        name: {
+            t
+            for t in (
+                m if m in package_modules() else m.rpartition(".")[0]
+                for m in imports(path)
+            )
+            if t in package_modules()
+        }
         for name, path in package_modules().items()
     }
     done, path = set(), []
@@ -121,7 +131,9 @@ def test_a_function_of_a_lesson_is_the_one_in_the_package(lesson):
             package |= {key: (name, code) for key, code in definitions(path).items()}
     for name in own.keys() & package.keys():
         module, code = package[name]
-        assert own[name] == code, f"{lesson.name}: {name} differs from labs_support.{module}"
+        assert own[name] == code, (
+            f"{lesson.name}: {name} differs from labs_support.{module}"
+        )
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
@@ -158,8 +170,12 @@ def test_outputs_are_clean_and_small(notebook):
         for output in cell.outputs:
             assert output.output_type != "error"
             assert output.get("name") != "stderr", f"stderr in: {cell.source[:60]}"
-            text = json.dumps(output.get("text") or output.get("data", {}).get("text/plain", ""))
-            assert str(ROOT) not in text and "/home/" not in text and "Warning" not in text
+            text = json.dumps(
+                output.get("text") or output.get("data", {}).get("text/plain", "")
+            )
+            assert (
+                str(ROOT) not in text and "/home/" not in text and "Warning" not in text
+            )
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
@@ -189,8 +205,12 @@ def test_style_of_the_lesson(lesson, record_property):
     }
     for name, value in numbers.items():
         record_property(name, value)
-    classes = [n for c, n in zip(code, lines, strict=True) if re.search("^class ", c, re.M)]
-    plain = [n for c, n in zip(code, lines, strict=True) if not re.search("^class ", c, re.M)]
+    classes = [
+        n for c, n in zip(code, lines, strict=True) if re.search("^class ", c, re.M)
+    ]
+    plain = [
+        n for c, n in zip(code, lines, strict=True) if not re.search("^class ", c, re.M)
+    ]
     assert max(plain) <= 25 and max(classes, default=0) <= 40
     assert numbers["code lines"] <= 400
     assert numbers["median cell"] <= 8
@@ -204,8 +224,14 @@ def test_style_of_the_lesson(lesson, record_property):
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
 def test_lesson_has_its_parts(lesson):
     text = lesson.read_text(encoding="utf-8")
-    for part in ("**You will**", "**You need**", "**Time**", "**Runs on**",
-                 "## What we measured", "## What it cannot do"):
+    for part in (
+        "**You will**",
+        "**You need**",
+        "**Time**",
+        "**Runs on**",
+        "## What we measured",
+        "## What it cannot do",
+    ):
         assert part in text, f"{lesson.name} lacks {part}"
     assert "claims.table()" in text
     assert text.splitlines()[1].startswith(f"# # {lesson.stem[:2]} · ")
@@ -230,12 +256,21 @@ def test_exercises_are_leaves():
         for i, source in enumerate(cells):
             if ".check(" not in source:
                 continue
-            names = [n.name for n in ast.parse(source).body if isinstance(n, ast.FunctionDef)]
+            names = [
+                n.name for n in ast.parse(source).body if isinstance(n, ast.FunctionDef)
+            ]
             for later in cells[i + 1 :]:
-                used = {n.id for n in ast.walk(ast.parse(later)) if isinstance(n, ast.Name)}
-                own = {n.name for n in ast.walk(ast.parse(later))
-                       if isinstance(n, ast.FunctionDef)}
-                assert not (set(names) - own) & used, f"{lesson.name}: {names} used later"
+                used = {
+                    n.id for n in ast.walk(ast.parse(later)) if isinstance(n, ast.Name)
+                }
+                own = {
+                    n.name
+                    for n in ast.walk(ast.parse(later))
+                    if isinstance(n, ast.FunctionDef)
+                }
+                assert not (set(names) - own) & used, (
+                    f"{lesson.name}: {names} used later"
+                )
 
 
 # --- data and repository
@@ -245,7 +280,10 @@ def tracked() -> list[Path]:
     """Return the files of the course: what git tracks, or everything without git."""
     run = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if run.returncode:
         pytest.skip("not a git checkout")
@@ -255,7 +293,9 @@ def tracked() -> list[Path]:
 def test_repository_is_small():
     files = tracked()
     assert sum(path.stat().st_size for path in files) < 50e6
-    big = [p.name for p in files if p.stat().st_size > 1e6 and p.suffix != ".safetensors"]
+    big = [
+        p.name for p in files if p.stat().st_size > 1e6 and p.suffix != ".safetensors"
+    ]
     assert not big, f"over 1 MB: {big}"
 
 
@@ -332,7 +372,17 @@ def test_nothing_of_one_machine_is_in_the_files():
     hosts = "|".join(("py" + r"pi\.org", "python" + "hosted", r"registry\." + "npmjs"))
     own = "|".join((r"(?<![\w.])/wo" + "rk/", "/ro" + r"ot/\."))
     for path in tracked():
-        if path.suffix in {".py", ".md", ".toml", ".txt", ".yml", ".yaml", ".json", ".cfg", ".lock"}:
+        if path.suffix in {
+            ".py",
+            ".md",
+            ".toml",
+            ".txt",
+            ".yml",
+            ".yaml",
+            ".json",
+            ".cfg",
+            ".lock",
+        }:
             text = path.read_text(encoding="utf-8")
             assert not re.search(hosts, text), f"{path.name} names a registry host"
             assert not re.search(own, text), f"{path.name} holds a path of one machine"

@@ -77,7 +77,7 @@ def listed(words: list[str], last: str = "and") -> str:
 
 def tidy(text: str) -> str:
     """Return the text with "an" where it belongs, capitals and single spaces."""
-    text = re.sub(r" +([,.;:?!](?:\s|$))", r"\1", re.sub(r" {2,}", " ", text))
+    text = re.sub(r" +([,.;:?!](?:[\s”\"’)*]|$))", r"\1", re.sub(r" {2,}", " ", text))
     text = re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
     text = NEEDS_AN.sub(r"\1n ", text)
     return SENTENCE_START.sub(lambda m: m[1] + m[2].upper(), text).strip()

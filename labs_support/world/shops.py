@@ -1,4 +1,4 @@
-"""Invented shops, each with its own trade, people, articles, and ways to write numbers."""
+"""Invented shops, each with its own trade, people, articles and ways of writing."""
 
 import functools
 import random
@@ -123,7 +123,7 @@ def make_style(rng: random.Random) -> Style:
 
 
 def make_item(rng: random.Random, good: str, is_food: bool) -> Item:
-    """Return an article: a good with a random addition to its name, price and weight."""
+    """Return an article: a good with an addition to its name, price and weight."""
     draw = rng.random()
     if draw < 0.4 and " of " not in good and not is_food:
         good = f"{rng.choice(names.pool('modifier'))} {good}"

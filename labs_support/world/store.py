@@ -106,9 +106,8 @@ def sha256(file: Path) -> str:
 
 
 def files(name: str = "") -> list[Path]:
-    """Return the files of one data set, or of all of data/, without the checksums."""
-    found = sorted(p for p in (DATA / name).rglob("*") if p.is_file())
-    return [p for p in found if p != CHECKSUMS]
+    """Return the files of one data set, or those of all of them."""
+    return sorted(p for p in (DATA / name).glob("**/*" if name else "*/**/*") if p.is_file())
 
 
 def write_checksums() -> None:

@@ -1,8 +1,8 @@
 """An endless stream of texts about invented shops, to pre-train a language model on.
 
-Every document is about one of countless shops, none of them Bottega Lume, in one of the
-GENRES. Names, numbers and facts are random; each kind of fact has many wordings, some of
-which (WORDINGS, held out) appear in the test split only.
+Every document is about one of countless shops, none of them Bottega Lume, in one of
+the GENRES. Names, numbers and facts are random; each kind of fact has many wordings,
+some of which (WORDINGS: held out) appear in the test split only.
 
     for document in documents(seed=7):
         print(document["text"])
@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from labs_support.world import facts
 from labs_support.world.english import tidy
 from labs_support.world.genres import exams, goods, notices, talks, tasks
-from labs_support.world.genres.writer import Writer
+from labs_support.world.genres.writer import Writer, events
 from labs_support.world.shops import make_shop
 
 GENRES: dict[str, tuple[Callable[[Writer], str], int]] = {
@@ -43,6 +43,7 @@ GENRES: dict[str, tuple[Callable[[Writer], str], int]] = {
     "mail": (talks.mail, 4),
     "timeline": (talks.timeline, 2),
     "diary": (talks.diary, 3),
+    "report": (talks.report, 3),
     "talk": (talks.talk, 3),
     "story": (talks.story, 3),
     "argument": (talks.argument, 2),
@@ -134,11 +135,19 @@ def generate(seed: int = 0) -> dict[str, list[dict]]:
     return splits
 
 
-WORDINGS: dict[
-    str, bool
-] = {  # wording -> whether it is held out of train and validation
-    f"{kind}/{use}/{i}": use in ("held", "ask_held")
-    for kind, uses in facts.wordings().items()
-    for use, lines in uses.items()
-    for i in range(len(lines))
-}
+def held_out_of() -> dict[str, bool]:
+    """Return wording -> whether it is held out of train and validation."""
+    table = {
+        f"{kind}/{use}/{i}": use in ("held", "ask_held")
+        for kind, uses in facts.wordings().items()
+        for use, lines in uses.items()
+        for i in range(len(lines))
+    }
+    return table | {
+        f"event-{name}/say/{i}": event["is_held"]
+        for name, event in events().items()
+        for i in range(len(event["say"]))
+    }
+
+
+WORDINGS = held_out_of()

@@ -44,8 +44,12 @@ NOT_COUNTED = (  # these compare a file with itself, its copy, or what was made 
     "test_checksums_and_data_card_are_those_of_the_files",
     "test_pictures_are_what_the_renderer_draws",
 )
+PLAIN = (  # without the plugins for notebooks, whose import takes seconds
+    *("-p", "no:cacheprovider", "-p", "pytest_timeout"),
+    *("-o", "addopts=--import-mode=importlib -q"),
+)
 FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+?)(?: - (.*))?$", re.M)
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 
 
 class CannotRun(RuntimeError):
@@ -62,6 +66,12 @@ class Result:
     seconds: float
 
 
+def left_out(folder: str, names: list[str]) -> set[str]:
+    """Return what is not copied: what git ignores, and the sockets of kernels."""
+    sockets = {name for name in names if (Path(folder) / name).is_socket()}
+    return sockets | shutil.ignore_patterns(*LEFT_OUT)(folder, names)
+
+
 class Tree:
     """A copy of the course in which faults are planted.
 
@@ -72,11 +82,12 @@ class Tree:
 
     def __init__(self, source: Path, folder: Path):
         self.source, self.root = source, folder / "course"
-        shutil.copytree(source, self.root, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        shutil.copytree(source, self.root, ignore=left_out)
         kept = {k: v for k, v in os.environ.items() if not k.startswith("LABS_")}
         self.env = kept | {
             "PYTHONPATH": str(self.root),
             "PYTHONDONTWRITEBYTECODE": "1",  # a stale .pyc would hide a fault
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "OMP_NUM_THREADS": "1",
             "LABS_HOME": str(folder / "home"),
             "COLUMNS": "200",
@@ -101,7 +112,7 @@ class Tree:
     def pytest(self, tests: tuple[str, ...]) -> tuple[str, str]:
         """Return green, red or late, and the first test that failed."""
         not_counted = f"not ({' or '.join(NOT_COUNTED)})"
-        options = ("-x", "-p", "no:cacheprovider", "-k", not_counted)
+        options = ("-x", *PLAIN, "-k", not_counted)
         status, output = self.call("-m", "pytest", *options, *tests)
         if status is None:
             return "late", f"{' '.join(tests)} stopped after {SECONDS} s"
@@ -213,10 +224,7 @@ def show(result: Result) -> None:
     """Print one line for a fault."""
     style = {"noticed": "green", "late": "yellow", "survived": "bold red"}[result.state]
     id, by = result.fault.id, escape(result.by or "nobody")
-    console.print(
-        f"[{style}]{result.state:8}[/] {id:34} {result.seconds:5.0f} s  {by}",
-        overflow="ellipsis", no_wrap=True,
-    )  # fmt: skip
+    console.print(f"[{style}]{result.state:8}[/] {id:34} {result.seconds:4.0f} s  {by}")
 
 
 def report(results: list[Result], root: Path, minutes: float) -> int:

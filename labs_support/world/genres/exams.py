@@ -7,13 +7,15 @@ character spans.
 from labs_support.world.english import capital
 from labs_support.world.facts import Fact
 from labs_support.world.genres import goods, notices, talks
-from labs_support.world.genres.writer import Writer, table
+from labs_support.world.genres.slots import table
+from labs_support.world.genres.writer import Writer
 from labs_support.world.shops import DAYS
 
 PASSAGES = {
     notices.plain: 34,
     notices.bullets: 10,
     notices.sheet: 6,
+    talks.report: 16,
     goods.table_of: 6,
     notices.page: 14,
     notices.faq: 5,
@@ -66,7 +68,7 @@ def exam(w: Writer) -> str:
     """Return a passage, then questions with short answers, some not in the text."""
     maker = w.rng.choices(list(PASSAGES), list(PASSAGES.values()))[0]
     passage = maker(w)
-    asked = story_questions(w) if w.questions else fact_questions(w)
+    asked = story_questions(w) if maker is talks.story else fact_questions(w)
     w.rng.shuffle(asked)
     ask, answer = w.rng.choice(LAYOUTS)
     break_ = w.rng.choice(["\n", "\n", "\n\n"])
@@ -93,11 +95,17 @@ def fact_questions(w: Writer) -> list[tuple[str, str]]:
     stated = list({f.key: f for f in w.stated}.values())
     chosen = w.rng.sample(stated, min(len(stated), w.rng.randint(1, 5)))
     pairs = [(w.ask(f), f.value) for f in chosen]
+    others = w.rng.sample(w.questions, min(len(w.questions), w.rng.randint(1, 4)))
+    pairs += [(w.prefaced(question), answer) for question, answer in others]
     pairs += compared(w, stated) * w.chance(0.5)
     pairs += yes_or_no(w, stated) * w.chance(0.5)
     if w.chance(0.45):
         refusal = w.rng.choices(list(NOT_STATED), list(NOT_STATED.values()))[0]
-        pairs += [(w.ask(f), refusal) for f in missing(w, stated)]
+        if (free := w.free_events()) and w.chance(0.4):
+            absent = w.rng.choice(w.event_of(w.rng.choice(free))[1])[0]
+            pairs.append((w.prefaced(absent), refusal))
+        else:
+            pairs += [(w.ask(f), refusal) for f in missing(w, stated)]
     return pairs
 
 

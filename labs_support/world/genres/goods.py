@@ -1,8 +1,9 @@
-"""Genres about the things a shop sells: product, review, price list, care, recipe, ..."""
+"""Genres about the things a shop sells: product, review, price list, recipe, ..."""
 
 from labs_support.world.english import capital
 from labs_support.world.facts import Fact
-from labs_support.world.genres.writer import Writer, table, topics
+from labs_support.world.genres.slots import table
+from labs_support.world.genres.writer import Writer, topics
 
 
 def product(w: Writer) -> str:
@@ -165,7 +166,7 @@ def glossary(w: Writer) -> str:
 
 
 def table_of(w: Writer) -> str:
-    """Return a table in Markdown: articles, classes or staff with some of their facts."""
+    """Return a table of articles, classes or events with some of their facts."""
     subject, kinds = w.rng.choice(TABLES)
     rows: dict[str, dict[str, Fact]] = {}
     for fact in w.facts:

@@ -1,11 +1,13 @@
 """Genres in which a shop speaks to the public: page, questions, news, letter, ..."""
 
 from labs_support.world.english import capital
-from labs_support.world.genres.writer import Writer, table, topics
+from labs_support.world.genres.slots import table
+from labs_support.world.genres.writer import Writer, topics
 
 GOOD_NEWS = (
-    "opening_time late_day free_delivery warranty address parking nearest_stop discount "
-    "best_seller item_price item_colour item_material event_month event_place class_day"
+    "opening_time late_day free_delivery warranty address parking nearest_stop "
+    "discount best_seller item_price item_colour item_material event_month "
+    "event_place class_day"
 ).split()
 
 

@@ -5,7 +5,8 @@ import functools
 from labs_support.world import names
 from labs_support.world.english import capital
 from labs_support.world.facts import Fact
-from labs_support.world.genres.writer import Writer, entries, table, topics
+from labs_support.world.genres.slots import entries, table
+from labs_support.world.genres.writer import Writer, topics
 from labs_support.world.wording import read_words
 
 SEASONS = ("spring", "summer", "autumn", "winter")
@@ -123,8 +124,25 @@ def talk(w: Writer) -> str:
     """Return town talk: weather, people, animals; no fact of a shop."""
     lines = w.say_many(w.rng.randint(3, 8), "talk")
     lines += [w.filler("town_line", "weather")] * w.chance(0.5)
+    lines += [w.event()] * w.chance(0.4)
     w.rng.shuffle(lines)
     return " ".join(dict.fromkeys(lines))
+
+
+def report(w: Writer) -> str:
+    """Return a text about people and events, each part of which can be asked."""
+    w.voice = w.rng.choice(["we", "shop", "they"])
+    most = max(1, min(6, w.limit))
+    lines = [
+        w.event() for _ in range(min(w.rng.randint(1, most), len(w.free_events())))
+    ]
+    lines += [
+        w.filler("town_line", "crowd", "history", "work")
+        for _ in range(w.rng.randint(0, 3))
+    ]
+    w.rng.shuffle(lines)
+    front = [w.say("page", "intro")] if w.voice == "they" or w.chance(0.2) else []
+    return " ".join(front + lines)
 
 
 def story(w: Writer) -> str:

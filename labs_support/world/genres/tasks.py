@@ -6,7 +6,8 @@ from collections.abc import Callable
 from labs_support.world import names
 from labs_support.world.english import capital, plural
 from labs_support.world.genres.exams import mark
-from labs_support.world.genres.writer import Writer, table
+from labs_support.world.genres.slots import table
+from labs_support.world.genres.writer import Writer
 from labs_support.world.shops import trades
 
 
@@ -131,7 +132,8 @@ def by_time(w: Writer, which: int) -> str:
 
 
 LABELLED: tuple[Callable[[Writer, int], str], ...] = (
-    by_mood, by_mood, by_food, by_question, by_being, by_weather, by_number, by_name, by_time,
+    by_mood, by_mood, by_food, by_question, by_being, by_weather, by_number, by_name,
+    by_time,
 )  # fmt: skip
 REWRITES: dict[str, Callable[[str], str]] = {
     "animalword": plural,

@@ -1,60 +1,23 @@
-"""A Writer fills the lines of one document about one shop and notes what it stated."""
+"""A Writer states facts of one shop in one document, and notes what it stated."""
 
 import functools
 import random
 import re
 
-from labs_support.world import facts, names
-from labs_support.world.english import capital, in_words, plural
+from labs_support.world import facts
+from labs_support.world.english import capital
 from labs_support.world.facts import Fact
-from labs_support.world.shops import DAYS, MONTHS, Shop
-from labs_support.world.wording import fill, read_words
+from labs_support.world.genres.slots import Slots, entries
+from labs_support.world.shops import Shop
+from labs_support.world.wording import read_words
 
-PLURAL_VOICES = ("we", "you", "they")
-PRONOUNS = {
-    "we": {"we": "we", "our": "our", "us": "us"},
-    "you": {"we": "you", "our": "your", "us": "you"},
-    "they": {"we": "they", "our": "their", "us": "them"},
-}
-ALIASES = {
-    "town_line": "town",
-    "badly": "served_badly",
-    "lunch": "food_lunch",
-    "lunch_short": "food_lunch",
-    "place1": "hideplace",
-    "where": "stand",
-}
 PREFIXES = ("as a rule,", "at present,", "in short,", "by the way,", "as ever,")
 IMPERATIVES = (
-    "allow beware bring call collect come dial do expect feel get have hold key keep "
-    "leave lift look paint pay please put reach reckon remember ring settle show sorry "
-    "spend take tell wait without"
+    "allow ask beware bring call clean collect come dial do expect feel get have hold "
+    "key keep leave lift look paint pay please put reach reckon remember ring settle "
+    "show sorry spend take type tell wait without"
 )
 UNOPENED = (*PREFIXES, *(f"{verb} " for verb in IMPERATIVES.split()), "sorry,")
-INLINE = {
-    "smell": "[wax|pepper|fresh paint|lavender|sawdust|vanilla|wet wool|ink]",
-    "well": "[well enough|better than ever|it has been worse|see for yourselves]",
-    "pleased": "[delighted|relieved|thankful|cheerful|astonished|proud|speechless]",
-    "cross": "[furious|puzzled|embarrassed|grumpy|lost for words|close to tears]",
-    "gift": "[welcome|fine|thoughtful|splendid|practical]",
-    "coat": "[raincoat|pullover|straw hat|scarf|pair of boots]",
-    "does_hobby": "[dreams of|lives for|spends every free hour on|talks of] {hobby}",
-}
-
-
-def entries(text: str) -> tuple[str, ...]:
-    """Return the entries of a text: its lines, or its parts between semicolons."""
-    text = text.strip()
-    parts = text.splitlines() if "\n" in text else text.split(";")
-    return tuple(part.strip() for part in parts)
-
-
-@functools.cache
-def table(name: str, *path: str) -> tuple[str, ...]:
-    """Return the entries at a path of words/stream_NAME.yaml."""
-    return entries(
-        functools.reduce(dict.__getitem__, path, read_words(f"stream_{name}"))
-    )
 
 
 @functools.cache
@@ -78,110 +41,38 @@ def related(first: Fact, second: Fact) -> bool:
     return topic_of(first.kind) == topic_of(second.kind)
 
 
-class Writer:
-    """The state of one document: shop, facts, voice, wordings used, facts stated.
+@functools.cache
+def events() -> dict[str, dict]:
+    """Return the facts of every other kind (words/stream_events.yaml), split."""
+    return {
+        name: {
+            "say": entries(event["say"]),
+            "ask": {answer: entries(q) for answer, q in event["ask"].items()},
+            "is_held": event.get("is_held", False),
+        }
+        for name, event in read_words("stream_events").items()
+    }
 
-    It is also the table of slots for `wording.fill`: `writer["person"]` is a random
-    person, and the same one until the line is complete.
-    """
+
+class Writer(Slots):
+    """The state of one document: what it stated, wordings used, questions to ask."""
 
     def __init__(
         self, rng: random.Random, shop: Shop, *, held_out: bool = False, limit: int = 10
     ):
         """Start a document; `limit` is the greatest number of facts to state."""
-        self.rng, self.shop, self.held_out, self.limit = rng, shop, held_out, limit
+        super().__init__(rng, shop)
+        self.held_out, self.limit = held_out, limit
         self.facts = facts.make_facts(rng, shop)
-        self.voice = "we"
         self.used: list[str] = []
         self.stated: list[Fact] = []
+        self.events: list[str] = []
         self.questions: list[tuple[str, str]] = []
         self.has_pronouns = False
-        self.drawn: set[str] = set()  # what a document has already used
-        self.line: dict[str, str] = {}
 
-    def __getitem__(self, slot: str) -> str:
-        """Return the text for a slot of a template."""
-        if "/" in slot:
-            left, right = slot.split("/")
-            return left if self.voice in PLURAL_VOICES else right
-        if slot in ("we", "our", "us"):
-            return self.pronoun(slot)
-        if slot not in self.line:
-            self.line[slot] = self.draw(slot)
-        return self.line[slot]
-
-    def pronoun(self, slot: str) -> str:
-        """Return we, our or us in the voice of the text."""
-        if self.voice in PRONOUNS:
-            return PRONOUNS[self.voice][slot]
-        if slot == "our":
-            return self.rng.choice(["the shop's", "its"])
-        return self.rng.choice(["the shop", self.shop.name, f"the {self['place']}"])
-
-    def draw(self, slot: str) -> str:
-        """Return a random text for a slot; `good2` differs from `good`."""
-        base = slot.rstrip("0123456789") if slot != "goods2" else slot
-        base = slot if slot in ALIASES or slot in self.given_slots() else base
-        text = self.draw_base(base)
-        if base in self.given_slots():
-            return text
-        for _ in range(12):
-            if text not in self.drawn:
-                break
-            text = self.draw_base(base)
-        self.drawn.add(text)
-        return text
-
-    def given_slots(self) -> dict[str, str]:
-        """Return the slots that are fixed for a shop."""
-        shop = self.shop
-        return {
-            "name": shop.name,
-            "short": shop.name,
-            "town": shop.town,
-            "trader": shop.words["person"],
-            "sells": shop.words["sells"],
-            "class": shop.words["class"],
-        }
-
-    def draw_base(self, slot: str) -> str:
-        """Return a random text for a slot without a number."""
-        rng, words = self.rng, self.shop.words
-        if slot in (given := self.given_slots()):
-            return given[slot]
-        if slot in MAKERS:
-            return MAKERS[slot](rng)
-        if slot in TRADE_LISTS:
-            return rng.choice(words[TRADE_LISTS[slot]])
-        if slot in ("goods2", "animals", "jobs", "traders"):
-            single = {"goods2": "good", "animals": "animalword"}.get(slot, slot[:-1])
-            return plural(self.draw_base(single))
-        if slot == "item":
-            return rng.choice(self.shop.items).name
-        if slot == "price":
-            return self.shop.style.money(rng.randint(2, 60) * 50)
-        if slot in INLINE:
-            return INLINE[slot]
-        return rng.choice(table("pools", ALIASES.get(slot, slot)))
-
-    def fill(self, template: str, **given: str) -> str:
-        """Return a template with choices made and slots filled."""
-        self.line = given
-        return fill(template, self, self.rng)
-
-    def say(self, *path: str, **given: str) -> str:
-        """Return a random line of stream_genres.yaml, filled, with a capital."""
-        return self.say_many(1, *path, **given)[0]
-
-    def say_many(self, number: int, *path: str, **given: str) -> list[str]:
-        """Return different random lines, filled, each with a capital."""
-        lines = table("genres", *path)
-        chosen = self.rng.sample(lines, min(number, len(lines)))
-        return [capital(self.fill(line, **given)) for line in chosen]
-
-    def opener(self, pool: str) -> str:
-        """Return an opening phrase that this document has not used yet."""
-        return self.draw(pool)
+    def room(self) -> int:
+        """Return how many facts may still be stated."""
+        return self.limit - len(self.stated) - len(self.events)
 
     def filler(self, *pools: str, is_first: bool = True) -> str:
         """Return a sentence that states no fact."""
@@ -193,10 +84,6 @@ class Writer:
             text = f"{self.opener('link')}, {text}"
         return capital(text) + "."
 
-    def chance(self, probability: float) -> bool:
-        """Return True with this probability."""
-        return self.rng.random() < probability
-
     def take(self, number: int, *wanted: str) -> list[Fact]:
         """Return facts not stated yet, of some kinds, at most as many as allowed.
 
@@ -205,7 +92,7 @@ class Writer:
         stated = {fact.key for fact in self.stated}
         pool = [f for f in self.facts if f.key not in stated]
         pool = [f for f in pool if f.kind in wanted] if wanted else pool
-        number = min(number, self.limit - len(self.stated), len(pool))
+        number = min(number, self.room(), len(pool))
         kinds: dict[str, list[Fact]] = {}
         for fact in self.rng.sample(pool, len(pool)):
             kinds.setdefault(fact.kind, []).append(fact)
@@ -253,7 +140,10 @@ class Writer:
         options = facts.wordings()[fact.kind][use]
         index = self.rng.randrange(len(options))
         self.used.append(f"{fact.kind}/{use}/{index}")
-        question = capital(self.fill(options[index], **fact.slots))
+        return self.prefaced(capital(self.fill(options[index], **fact.slots)))
+
+    def prefaced(self, question: str) -> str:
+        """Return a question, sometimes with a sentence in front of it."""
         if self.chance(0.12):
             return f"{capital(self.fill('{preface}'))} {question}"
         return question
@@ -277,7 +167,7 @@ class Writer:
                 sentences.append(self.sentence(first, openers))
         for _ in range(fillers):
             place = self.rng.randint(0, len(sentences))
-            sentences.insert(place, self.filler(is_first=place == 0))
+            sentences.insert(place, self.aside(is_first=place == 0))
         return " ".join(dict.fromkeys(sentences))
 
     def pair(self, first: Fact, second: Fact) -> str:
@@ -293,36 +183,35 @@ class Writer:
             return capital(f"while {one}, {two}.")
         return f"{capital(one)}{joint}{two}."
 
+    def aside(self, *, is_first: bool = True) -> str:
+        """Return a sentence about something else: an event, or one without a fact."""
+        if self.room() > 0 and self.chance(0.3):
+            return self.event()
+        return self.filler(is_first=is_first)
 
-def spell(low: int, high: int):
-    """Return a maker of numbers in words or figures."""
+    def event(self) -> str:
+        """Return a sentence about an event; its questions are kept for an exam."""
+        clause, pairs = self.event_of(self.rng.choice(self.free_events()))
+        self.questions.extend(pairs)
+        if self.chance(0.15) and not clause.startswith(UNOPENED):
+            clause = f"{self.opener('open_third')} {clause}"
+        return capital(clause) + "."
 
-    def number(rng: random.Random) -> str:
-        value = rng.randint(low, high)
-        return in_words(value) if rng.random() < 0.6 else str(value)
+    def free_events(self) -> list[str]:
+        """Return the names of the events that the document has not used."""
+        free = (n for n, event in events().items() if event["is_held"] == self.held_out)
+        return [name for name in free if name not in self.events]
 
-    return number
-
-
-MAKERS = {
-    "person": names.person,
-    "first": names.first_name,
-    "village": names.town,
-    "day": lambda rng: rng.choice(DAYS),
-    "month": lambda rng: rng.choice(MONTHS),
-    "n": spell(2, 30),
-    "event": lambda rng: rng.choice(facts.values("event")),
-    "EVENT": lambda rng: rng.choice(facts.values("event")).upper(),
-    "trait": lambda rng: rng.choice(facts.values("trait")),
-    "perk": lambda rng: rng.choice(facts.values("perk")),
-}
-TRADE_LISTS = {
-    "place": "shop",
-    "good": "goods",
-    "do": "do",
-    "care": "care",
-    "good_point": "good",
-    "bad_point": "bad",
-    "bad": "bad",
-    "stuff": "stuff",
-}
+    def event_of(self, name: str) -> tuple[str, list[tuple[str, str]]]:
+        """Return an event as a clause, and a question with its answer for each part."""
+        event = events()[name]
+        index = self.rng.randrange(len(event["say"]))
+        self.events.append(name)
+        self.used.append(f"event-{name}/say/{index}")
+        clause = self.fill(event["say"][index])
+        line, pairs = self.line, []
+        for answer, questions in event["ask"].items():
+            index = self.rng.randrange(len(questions))
+            question = self.fill(questions[index], **line)
+            pairs.append((capital(question), self.fill(answer, **line)))
+        return clause, pairs

@@ -1,0 +1,55 @@
+"""Pictures with controls: attention heads over a sentence, the choice of a next token."""
+
+from labs_support import figures, sampling
+
+
+def attention_heads(translator, en: list[str], fr: list[str]) -> None:
+    """Show who looks at whom in the last phrase that a translator has read.
+
+    Args:
+        translator: an encoder-decoder just called on one pair of sentences.
+        en: its source words.
+        fr: its target words, the start mark first.
+    """
+    labels = {"en": en, "fr": fr}
+    views = ["decoder: fr to en", "encoder: en to en", "decoder: fr to fr"]
+
+    def draw(ax, look, block, head):
+        stack, rows, _, columns = look.replace(":", "").split()
+        module = getattr(translator, stack)[block - 1]
+        module = module.attention if rows == columns else module.cross
+        shown = module.weights[0]  # (H, T, S)
+        shown = shown.mean(dim=0) if head == "mean" else shown[head - 1]
+        figures.heatmap(ax, shown.cpu(), labels[rows], labels[columns])
+        ax.set(xlabel="key", ylabel="query", title=f"{look}, block {block}, head {head}")
+
+    heads = range(1, 1 + translator.encoder[0].attention.H)
+    blocks = list(range(len(translator.decoder), 0, -1))
+    figures.explore(draw, look=views, block=blocks, head=["mean", *heads])
+
+
+def next_token(logits, name) -> None:
+    """Show the most probable next tokens under temperature, top-k and top-p.
+
+    Args:
+        logits: scores of every token, (V,).
+        name: called with an id, returns the label of that token.
+    """
+    best = logits.topk(12).indices
+    labels = [name(i) for i in best.tolist()]
+
+    def draw(ax, temperature, top_k, top_p):
+        probs = sampling.probabilities(logits, temperature, top_k, top_p)
+        before = logits.softmax(-1)[best]
+        ax.bar(labels, before.cpu(), color=figures.CONTEXT, alpha=0.5)
+        ax.bar(labels, probs[best].cpu(), color=figures.ACCENT, width=0.5)
+        ax.tick_params("x", rotation=60)
+        n_left = (probs > 0).sum()
+        ax.set(ylabel="probability", title=f"{n_left} of {len(logits)} tokens left")
+
+    figures.explore(
+        draw,
+        temperature=[0.7, 0.2, 0.5, 1.0, 1.5, 2.0],
+        top_k=[50, 1, 3, 10, 200, len(logits)],
+        top_p=[0.9, 0.3, 0.6, 1.0],
+    )
