@@ -1,8 +1,8 @@
 """The lesson's GPT against transformers' GPT-2: training and greedy generation.
 
-One process, one thread, fp32, equal sizes, no dropout, the same batches, the same fused
-AdamW, schedule and clipping. Repetitions alternate (A B A B ...), so that a busy machine
-slows both; the tables show medians of processor time and of wall time.
+One process, one thread, fp32, equal sizes, no dropout, the same batches, the same
+fused AdamW, schedule and clipping. Repetitions alternate (A B A B ...), so that a busy
+machine slows both; the tables show medians of processor time and of wall time.
 
     OMP_NUM_THREADS=1 python benchmarks/gpt.py [--repeats 15] [--json]
 
@@ -92,7 +92,7 @@ def matrix_products() -> tuple[Callable[[], None], float]:
 
 
 def alternate(runs: dict[str, Callable], repeats: int) -> dict[str, dict]:
-    """Return median seconds {name: {"cpu", "wall"}}, one run of each after the other."""
+    """Return median seconds {name: {"cpu", "wall"}}, the runs taking turns."""
     for run in runs.values():
         run()
     spent = {name: {"cpu": [], "wall": []} for name in runs}
@@ -109,7 +109,7 @@ def alternate(runs: dict[str, Callable], repeats: int) -> dict[str, dict]:
 
 
 def training(repeats: int) -> dict[str, dict]:
-    """Return the median seconds of a training step of each model and of the products."""
+    """Return the median seconds of a training step of each, and of the products."""
     torch.manual_seed(0)
     ids = torch.randint(CONFIG.vocabulary, (50_000,))
     models = {
@@ -189,7 +189,8 @@ def show(result: dict) -> None:
             if name == "products":
                 amount, name = result["flops"] / 1e9, "matrix products, GFLOP"
             print(
-                f"  {name:36}{amount / spent['cpu']:14,.0f}{amount / spent['wall']:12,.0f}"
+                f"  {name:36}{amount / spent['cpu']:14,.0f}"
+                f"{amount / spent['wall']:12,.0f}"
             )
     bounds = {
         "training, our GPT / GPT-2": ">= 1.2",

@@ -77,3 +77,22 @@ class MultiHeadAttention(nn.Module):
         self.weights = weights.detach()
         z = weights @ v  # (B, H, T, C / H)
         return self.output(z.transpose(1, 2).flatten(2))  # (B, T, C)
+
+
+class Recaller(nn.Module):
+    """One attention layer between an embedding and a head: can it find a word again?
+
+    Args:
+        V: size of the vocabulary.
+        C: channels.
+    """
+
+    def __init__(self, V, C):
+        super().__init__()
+        self.embedding, self.head = nn.Embedding(V, C), nn.Linear(C, V)
+        self.attention = MultiHeadAttention(C, H=8)
+
+    def forward(self, x):
+        """Return the logits after the last of the ids x, (B, T) -> (B, 1, V)."""
+        z = self.embedding(x)  # (B, T, C)
+        return self.head(self.attention(z[:, -1:], z))

@@ -1,16 +1,16 @@
 """A GPT: one stack of causal blocks that gives a distribution over the next token.
 
-Everything a language model of the GPT-2 family has, in the order of its reading: the
-block, the model, training, the cache of keys and values, generation. Its logits equal
-those of `transformers`' GPT2LMHeadModel with the same weights.
+Built in lesson 02: the cache, the block, the model, training, generation. Its logits
+equal those of `transformers`' GPT2LMHeadModel with the same weights.
 """
 
 import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 
@@ -78,7 +78,7 @@ class Block(nn.Module):
         config: sizes of the model.
         layer: number of this block, its place in the cache.
 
-    Source: Radford et al. (2019), GPT-2. Built in lesson 02.
+    Source: Radford et al. (2019), GPT-2.
     """
 
     def __init__(self, config, layer):
@@ -90,7 +90,7 @@ class Block(nn.Module):
         self.up, self.down = nn.Linear(C, 4 * C), nn.Linear(4 * C, C)
 
     def attend(self, x, cache):
-        """Return what each token gathers from itself and the earlier ones, (B, T, C)."""
+        """Return what each token gathers from itself and those before, (B, T, C)."""
         B, T, C = x.shape
         qkv = self.qkv(x).view(B, T, 3, self.n_heads, -1)
         q, k, v = (part.transpose(1, 2) for part in qkv.unbind(2))  # (B, H, T, D)
@@ -115,7 +115,7 @@ class GPT(nn.Module):
     Args:
         config: sizes of the model.
 
-    Source: Radford et al. (2019), GPT-2. Built in lesson 02.
+    Source: Radford et al. (2019), GPT-2.
     """
 
     def __init__(self, config):
@@ -156,7 +156,7 @@ class GPT(nn.Module):
         return F.cross_entropy(self(ids).flatten(0, 1), targets.flatten())
 
 
-def windows(ids, length, size, seed=0):
+def windows(ids: Tensor, length: int, size: int, seed: int = 0) -> Iterator:
     """Yield batches (x, y) of random windows, each (B, T); y is x one token later.
 
     Args:
@@ -172,7 +172,7 @@ def windows(ids, length, size, seed=0):
         yield window[:, :-1], window[:, 1:]
 
 
-def warm_cosine(step, n_steps, n_warm):
+def warm_cosine(step: int, n_steps: int, n_warm: int) -> float:
     """Return the factor of the learning rate: up in a line, down in half a cosine."""
     if step < n_warm:
         return (step + 1) / n_warm
@@ -180,7 +180,9 @@ def warm_cosine(step, n_steps, n_warm):
     return 0.5 * (1 + math.cos(math.pi * share))
 
 
-def train_gpt(model, batches, n_steps, rate=1e-3):
+def train_gpt(
+    model: nn.Module, batches: Iterable, n_steps: int, rate: float = 1e-3
+) -> Iterator[float]:
     """Train a model on batches, and yield the loss of every step in nats.
 
     Args:
@@ -207,13 +209,19 @@ def train_gpt(model, batches, n_steps, rate=1e-3):
         yield loss.item()
 
 
-def greedy(logits):
+def greedy(logits: Tensor) -> Tensor:
     """Return the most probable id of every row of logits, (B, V) -> (B,)."""
     return logits.argmax(-1)
 
 
 @torch.inference_mode()
-def generate(model, ids, n_new, choose=greedy, use_cache=True):
+def generate(
+    model: GPT,
+    ids: Tensor,
+    n_new: int,
+    choose: Callable[[Tensor], Tensor] = greedy,
+    use_cache: bool = True,
+) -> Tensor:
     """Return ids with n_new more, each chosen after all before it, (B, T + n_new).
 
     Args:

@@ -5,9 +5,10 @@ chained; a forbidden token gets -inf. They equal the warpers of `transformers`.
 """
 
 import torch
+from torch import Tensor
 
 
-def heat(logits, temperature):
+def heat(logits: Tensor, temperature: float) -> Tensor:
     """Return logits / temperature: below 1 the likely gains, above 1 the unlikely.
 
     Args:
@@ -24,7 +25,7 @@ def heat(logits, temperature):
     return logits / temperature
 
 
-def keep_k(logits, top_k):
+def keep_k(logits: Tensor, top_k: int) -> Tensor:
     """Return the logits with all but the top_k largest (and their ties) at -inf.
 
     Args:
@@ -42,7 +43,7 @@ def keep_k(logits, top_k):
     return logits.masked_fill(logits < smallest, -torch.inf)
 
 
-def keep_p(logits, top_p):
+def keep_p(logits: Tensor, top_p: float) -> Tensor:
     """Return the logits of the fewest tokens with mass top_p, the others at -inf.
 
     Args:
@@ -62,7 +63,12 @@ def keep_p(logits, top_p):
     return logits.masked_fill(is_tail.scatter(-1, ids, is_tail), -torch.inf)
 
 
-def probabilities(logits, temperature=1.0, top_k=None, top_p=1.0):
+def probabilities(
+    logits: Tensor,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float = 1.0,
+) -> Tensor:
     """Return the distribution to draw from, (..., V): heat, then top-k, then top-p.
 
     Args:
@@ -79,6 +85,6 @@ def probabilities(logits, temperature=1.0, top_k=None, top_p=1.0):
     return logits.softmax(-1)
 
 
-def sample(probs, generator=None):
+def sample(probs: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Return one id per row, drawn with its probability, (B, V) -> (B,)."""
     return torch.multinomial(probs, 1, generator=generator).squeeze(-1)

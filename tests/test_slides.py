@@ -47,9 +47,10 @@ addEventListener('load', () => {
       if (right > box.right - edge || left < box.left + edge) report(`${name} is wide`);
       if (element.clientWidth && element.scrollWidth > element.clientWidth + 1)
         report(`${name} does not fit`);
-      const isImage = element.localName === "img";
-      if (isImage && (!element.naturalWidth || bottom - top < 300 * scale))
-        report(`${name} is empty or small`);
+      if (element.localName !== 'img') return;
+      const { naturalWidth, naturalHeight } = element;
+      const shown = Math.min(right - left, (bottom - top) * naturalWidth / naturalHeight);
+      if (!(shown > 560 * scale)) report(`the figure is ${shown / scale} pixels wide`);
     });
   });
   const answer = document.createElement('pre');
@@ -119,10 +120,10 @@ def test_every_deck_asks_measures_and_says_its_limits(deck):
 @pytest.mark.parametrize(
     ("placeholder", "message"),
     [
-        ("{{figure: no such heading | x}}", "0 headings contain 'no such heading'"),
-        ("{{figure: Lume draws #9 | x}}", "'Lume draws' has 1 figures, not 9"),
-        ("{{figure: Lume draws}}", "a figure needs a text"),
-        ("{{output: Lume draws #2}}", "has 0 cells that print, not 2"),
+        ("{{figure: nowhere | x}}", "0 cells with 'nowhere' show a figure, not one"),
+        ("{{figure: plt | x}}", "2 cells with 'plt' show a figure, not one"),
+        ("{{figure: skills.draw}}", "a figure needs a text"),
+        ("{{output: skills.draw}}", "0 cells with 'skills.draw' show text, not one"),
         ("{{claim: 00.9}}", "there is no claim '00.9'; there are 00.1, 00.2a"),
         ("{{exercise: 00.9}}", "there is no exercise '00.9'; there are 00.1"),
         ("{{code: nothing}}", "no function or class 'nothing'"),

@@ -11,6 +11,7 @@ import pytest
 from labs_support.settings import DATA
 from labs_support.world import facts, store, stream
 from labs_support.world.english import capital, in_words, plural, tidy
+from labs_support.world.shops import MONTHS
 
 BANNED = ("Bottega Lume", "Porto Lume", "Lume", "Ferrante", "Via delle Lanterne") + (
     "Officina Brezza",
@@ -20,6 +21,7 @@ BANNED = ("Bottega Lume", "Porto Lume", "Lume", "Ferrante", "Via delle Lanterne"
     "Tessitura Faro",
     "Carta Marea",
 )
+CALENDAR = re.compile(r"day\b|days\b|" + "|".join(MONTHS))
 VOWEL_SOUND = re.compile(
     r"(?!uni|use|usual|util|uk|eu|ewe|one\b|once)([aeiou]|hour|honest)"
 )
@@ -167,8 +169,11 @@ def test_no_fact_of_bottega_lume(texts):
     for row in checked:
         answer = re.compile(rf"(?<!\w){re.escape(row['answer'].lower())}(?!\w)")
         words = key_words(row["question"])
-        is_number = re.fullmatch(r"\W*\d+\W*\w*", row["answer"])
-        least = len(words) if is_number else len(words) / 2
+        # a number, day or month is right by chance unless all key words are there
+        is_common = re.fullmatch(r"\W*\d+\W*\w*", row["answer"]) or CALENDAR.search(
+            row["answer"]
+        )
+        least = len(words) if is_common else len(words) / 2
         for line, tokens in lines:
             if len(words & tokens) >= least and answer.search(line.lower()):
                 leaks.append((row["question"], line))

@@ -168,11 +168,8 @@ def about_item(rng: random.Random, shop: Shop, item: Item) -> Iterator[Fact]:
     """Yield the facts about one article."""
     words, style = shop.words, shop.style
     made = words.get("made", "made of")
-    base = {"item": item.name, "items": item.names}
-    material = {
-        "made": made,
-        "from": {"of": "from"}.get(made.split()[-1], made.split()[-1]),
-    }
+    source = made.split()[-1].replace("of", "from")
+    slots = {"item": item.name, "items": item.names, "made": made, "from": source}
     table: dict[str, Callable[[], str]] = {
         "item_price": lambda: style.money(item.price),
         "item_weight": lambda: grams(rng, item.weight),
@@ -193,9 +190,9 @@ def about_item(rng: random.Random, shop: Shop, item: Item) -> Iterator[Fact]:
         table["item_size"] = lambda: (
             f"{rng.randint(3, 150)} {rng.choice(['cm', 'centimetres'])}"
         )
-    dim = {"dim": rng.choice(["long", "wide", "tall", "across", "high"])}
+    slots["dim"] = rng.choice(["long", "wide", "tall", "across", "high"])
     for kind, make in table.items():
-        yield Fact(kind, make(), base | material | dim)
+        yield Fact(kind, make(), slots)
 
 
 def make_facts(rng: random.Random, shop: Shop) -> list[Fact]:

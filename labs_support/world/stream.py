@@ -74,23 +74,19 @@ def documents(
         weights: Genre -> weight, in place of the weights in GENRES.
 
     Yields:
-        A dict; `answers` is a list of [start, end] character spans of the text: the
-        answers to questions, labels, summaries and calls in it.
+        A dict; `answers` holds the [start, end] spans of answers, labels and calls.
 
     Raises:
         ValueError: if weights name an unknown genre or max_facts is below 1.
     """
-    if unknown := set(weights or {}) - set(GENRES):
-        raise ValueError(
-            f"no genre {sorted(unknown)[0]!r}; there are {', '.join(GENRES)}"
-        )
+    table = {genre: weight for genre, (_, weight) in GENRES.items()}
+    if unknown := sorted(set(weights or table) - set(table)):
+        raise ValueError(f"no genre {unknown[0]!r}; there are {', '.join(table)}")
     if max_facts < 1:
         raise ValueError(f"max_facts is {max_facts}; a text states at least 1 fact")
     rng = random.Random(f"stream-{seed}")
-    table = {g: w for g, (_, w) in GENRES.items()} if weights is None else weights
-    genres, shares = list(table), list(table.values())
-    while True:
-        genre = rng.choices(genres, shares)[0]
+    genres, shares = zip(*(weights or table).items(), strict=True)
+    while genre := rng.choices(genres, shares)[0]:
         yield document(rng, genre, held_out=held_out, max_facts=max_facts)
 
 

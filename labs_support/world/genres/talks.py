@@ -28,6 +28,10 @@ def dialogue(w: Writer) -> str:
     for fact in w.take(w.rng.randint(2, 5)):
         lines += exchange(w, fact, (customer, clerk), front)
         front = w.say("dialogue", "bridge") + " " if w.chance(0.5) else ""
+    if w.chance(0.15):
+        w.voice = "you"
+        unknown = w.ask(w.rng.choice(w.take(1) or w.facts))
+        lines += [(customer, unknown), (clerk, w.say("dialogue", "not_known"))]
     lines += [
         (customer, w.say("dialogue", "bye")),
         (clerk, w.say("dialogue", "bye_back")),

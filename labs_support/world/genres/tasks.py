@@ -34,16 +34,11 @@ def bill(w: Writer) -> tuple[list[str], list[str], str]:
     total = number * price
     steps = [f"{number} * {euros(price)} = {euros(total)}"]
     for part in w.rng.sample(["add", "minus"], w.rng.randint(0, 2)):
-        amount = (
-            w.rng.randint(1, 9)
-            if part == "add"
-            else w.rng.randint(1, max(1, int(total) // 2))
-        )
-        text.append(
-            line(w, part, p=w.shop.style.money(amount * 100), thing=w.draw("good"))
-        )
-        sign = "+" if part == "add" else "-"
-        after = total + amount if part == "add" else total - amount
+        most = 9 if part == "add" else max(1, int(total) // 2)
+        amount = w.rng.randint(1, most)
+        p = w.shop.style.money(amount * 100)
+        text.append(line(w, part, p=p, thing=w.draw("good")))
+        sign, after = ("+", total + amount) if part == "add" else ("-", total - amount)
         steps.append(f"{euros(total)} {sign} {amount} = {euros(after)}")
         total = after
     parts = [n for n in (2, 3, 4, 5, 6, 8) if total * 100 % n == 0]
