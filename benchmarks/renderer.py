@@ -8,8 +8,8 @@ import random
 import statistics
 import time
 
-from labs_support.world.catalogue import KINDS
-from labs_support.world.render import BACKGROUNDS, render, sample_scene
+from labs_support.world.looks import BACKGROUNDS, KINDS
+from labs_support.world.render import render, sample_scene
 
 PICTURES = 300
 RUNS = 5

@@ -5,6 +5,8 @@ Built in lesson 01.
 
 import numpy as np
 
+from labs_support.figures import ACCENT
+
 MOVES = ((-1, 0), (1, 0), (0, 1), (0, -1))  # north, south, east, west
 HARBOUR = (
     "S..#....",
@@ -35,7 +37,9 @@ class GridWorld:
         self.tiles = np.array([list(row) for row in rows])
         self.slip = slip
         self.start = tuple(np.argwhere(self.tiles == "S")[0])
-        self.streets = [p for p in np.ndindex(self.tiles.shape) if self.tiles[p] not in "#G"]
+        self.streets = [
+            p for p in np.ndindex(self.tiles.shape) if self.tiles[p] not in "#G"
+        ]
 
     def outcome(self, place, action):
         """Return the next place and the reward of an action without wind."""
@@ -112,3 +116,21 @@ def q_learn(world, n_trips, seed):
                 break
         returns.append(total)
     return q, returns
+
+
+def draw_policy(ax, world, policy) -> None:
+    """Draw the map (wet quays grey, walls dark) with an arrow for every action.
+
+    Args:
+        ax: axes to draw on.
+        world: a `GridWorld`.
+        policy: one action per place, shape of the map.
+    """
+    shade = 2 * (world.tiles == "#") + (world.tiles == "~")
+    ax.imshow(shade, cmap="Greys", vmax=2.5)
+    for row, column in world.streets:
+        down, right = MOVES[policy[row, column]]
+        ax.arrow(column, row, 0.3 * right, 0.3 * down, head_width=0.2, color=ACCENT)
+    row, column = np.argwhere(world.tiles == "G")[0]
+    ax.text(column, row, "G", ha="center", va="center")
+    ax.axis("off")

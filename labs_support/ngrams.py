@@ -17,6 +17,19 @@ def split_words(text: str) -> list[str]:
     return re.findall(r"[\w'’-]+|[^\w\s]", text.lower())
 
 
+def number_texts(train: list[str], test: list[str]) -> tuple[list[str], list, list]:
+    """Return a vocabulary and both sets of texts as one list of word ids each.
+
+    An end mark follows every text. Words seen once in training are UNKNOWN, id 0, so
+    that all models share one vocabulary and their perplexities can be compared.
+    """
+    words = [[w for t in texts for w in (*split_words(t), END)] for texts in (train, test)]
+    seen = Counter(words[0])
+    vocabulary = [UNKNOWN, *(word for word, count in seen.items() if count > 1)]
+    number_of = {word: i for i, word in enumerate(vocabulary)}
+    return vocabulary, *([number_of.get(w, 0) for w in text] for text in words)
+
+
 class NGram:
     r"""A language model that looks back `order - 1` words: counts and a discount.
 

@@ -48,6 +48,52 @@ class RNN(nn.Module):
         return self.head(self.states(x))
 
 
+class GatedRNN(nn.Module):
+    """The same model with the gated cell of `torch.nn.GRU` in the place of tanh.
+
+    Args:
+        n_words: size of the vocabulary, V.
+        width: size of embedding and state, C.
+
+    Source: Cho et al. (2014), Learning phrase representations using RNN
+        encoder-decoder.
+    """
+
+    def __init__(self, n_words, width):
+        super().__init__()
+        self.embedding = nn.Embedding(n_words, width)
+        self.cell = nn.GRU(width, width, batch_first=True)
+        self.head = nn.Linear(width, n_words)
+
+    def forward(self, x):
+        """Return logits of the next word after every word, shape (B, T, V)."""
+        return self.head(self.cell(self.embedding(x))[0])
+
+
+def train_rnn(model: nn.Module, ids: list[int], n_steps: int = 500) -> float:
+    """Return the last loss of training on random windows of 32 words, in nats.
+
+    Args:
+        model: gives logits (B, T, V) for ids (B, T).
+        ids: the training text as word ids.
+        n_steps: number of batches of 24 windows.
+    """
+    text, rate = torch.tensor(ids), 6e-3
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=n_steps)
+    for _ in range(n_steps):
+        starts = torch.randint(len(text) - 32, (24, 1))
+        window = text[starts + torch.arange(33)]  # (24, 33)
+        logits = model(window[:, :-1])  # (B, T, V)
+        loss = F.cross_entropy(logits.flatten(0, 1), window[:, 1:].flatten())
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+    return loss.item()
+
+
 def recall_batch(
     n: int, distance: int, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -98,3 +144,38 @@ def recall_accuracy(
     """Return the share of n fresh sequences whose symbol the model recalls."""
     x, y = recall_batch(n, distance, generator)
     return (model(x)[:, -1].argmax(dim=-1) == y).float().mean().item()
+
+
+def learned_recall(kind: type, distance: int, width: int, seed: int) -> float:
+    """Return the recall accuracy of a fresh network trained at one distance.
+
+    Args:
+        kind: class of the network, called as kind(RECALL_VOCABULARY, width).
+        distance: number of fillers in training and in the test.
+        width: width of the network.
+        seed: seed of weights and batches.
+    """
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    model = kind(RECALL_VOCABULARY, width)
+    train_recall(model, distance, generator)
+    return recall_accuracy(model, distance, generator)
+
+
+def gradient_by_distance(model: RNN, x: torch.Tensor) -> torch.Tensor:
+    """Return how strongly the last state depends on each word, the last word first.
+
+    Args:
+        model: a recurrent model.
+        x: ids of shape (B, T).
+
+    Returns:
+        mean norm of the gradient of the summed last state at each word, shape (T,).
+    """
+    inputs = []
+    hook = model.embedding.register_forward_hook(
+        lambda module, args, output: inputs.append(output.retain_grad() or output)
+    )
+    model.states(x)[:, -1].sum().backward()
+    hook.remove()
+    return inputs[0].grad.norm(dim=2).mean(dim=0).flip(0)

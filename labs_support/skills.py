@@ -93,8 +93,8 @@ def draw(
     """Return a picture of a product, uint8 of shape (size, size, 3).
 
     Args:
-        kind: one of `catalogue.KINDS`.
-        colour: one of `catalogue.COLOURS`.
+        kind: one of `looks.KINDS`.
+        colour: one of `looks.COLOURS`.
         seed: chooses pose, light and what is not fixed.
         size: side in pixels.
         **look: pattern and background, if they are to be fixed.

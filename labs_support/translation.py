@@ -2,7 +2,7 @@
 
 import torch
 
-from labs_support.world.catalogue import COLOURS, KINDS
+from labs_support.world.looks import COLOURS, KINDS
 
 SHORT_ADJECTIVES = ("small", "big", "old", "beautiful", "new", "pretty")
 MAX_WORDS = 16

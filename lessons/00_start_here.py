@@ -21,7 +21,7 @@ import matplotlib.pyplot as plt
 from labs_support import claims, doctor, figures, settings, skills
 from labs_support.claims import claim
 from labs_support.exercises import start_here as ex
-from labs_support.world import catalogue, questions, render, store
+from labs_support.world import looks, questions, render, store
 
 figures.use_style()
 SEED = settings.seed_everything()
@@ -135,7 +135,7 @@ claim("00.2b", "asked for a kind and a colour, Lume finds both", right, above=0.
 
 # %%
 _, axes = plt.subplots(2, 6, figsize=(6, 2.2))
-wishes = zip(catalogue.KINDS, catalogue.COLOURS, axes.flat, strict=False)
+wishes = zip(looks.KINDS, looks.COLOURS, axes.flat, strict=False)
 for i, (kind, colour, ax) in enumerate(wishes):
     ax.imshow(skills.draw(kind, colour, seed=100 * SEED + i))
     ax.set_title(f"{colour} {kind}", fontsize=7)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from labs_support.settings import DATA
-from labs_support.world import captions, catalogue, render, store
+from labs_support.world import captions, catalogue, render, store, wording
 
 ROWS = catalogue.generate()["train"]
 COLUMNS = {
@@ -68,7 +68,7 @@ def test_balance():
 
 
 def test_facts_agree():
-    pool = catalogue.words("catalogue")
+    pool = wording.read_words("catalogue")
     for row in ROWS:
         light, heavy, cheap, dear = pool["materials"][row["kind"]][row["material"]]
         assert light - 5 <= row["weight_g"] <= heavy + 5
@@ -77,7 +77,7 @@ def test_facts_agree():
 
 
 def test_descriptions_say_only_what_the_row_holds():
-    pool = catalogue.words("catalogue")
+    pool = wording.read_words("catalogue")
     materials, suppliers = set(pool["suppliers"]), set(pool["suppliers"].values())
     for row in ROWS:
         text = row["description"]
@@ -91,7 +91,7 @@ def test_descriptions_say_only_what_the_row_holds():
 
 
 def test_descriptions_vary():
-    pool = catalogue.words("catalogue")
+    pool = wording.read_words("catalogue")
     for fact in ("look", "material", "supplier", "weight", "year"):
         assert len(set(pool[fact])) >= 12
     assert len({row["description"] for row in ROWS}) == 240
@@ -143,7 +143,7 @@ def test_held_out_words_are_in_the_test_split_alone():
 
 
 def test_there_are_enough_words():
-    pool = catalogue.words("captions")
+    pool = wording.read_words("captions")
     assert len(set(pool["templates"])) >= 40
     for attribute, values in captions.ATTRIBUTES.items():
         for value in values:

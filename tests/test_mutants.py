@@ -51,12 +51,16 @@ def test_there_are_enough_faults_and_each_once():
     assert len({fault.id for fault in FAULTS}) == len(FAULTS) >= 45
     changes = {(fault.files, fault.find, fault.replace) for fault in FAULTS}
     assert len(changes) == len(FAULTS)
-    of_lessons = [f for f in FAULTS if any(part in n for n in f.files for part in COURSE)]
+    of_lessons = [
+        f for f in FAULTS if any(part in n for n in f.files for part in COURSE)
+    ]
     assert len(of_lessons) >= 25
 
 
 def test_what_does_not_count_exists():
-    tests = "\n".join(p.read_text(encoding="utf-8") for p in ROOT.glob("tests/test_*.py"))
+    tests = "\n".join(
+        p.read_text(encoding="utf-8") for p in ROOT.glob("tests/test_*.py")
+    )
     for name in runner.NOT_COUNTED:
         assert f"def {name}(" in tests
 

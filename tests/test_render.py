@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from labs_support.world import render
-from labs_support.world.catalogue import COLOURS, KINDS, PATTERNS
+from labs_support.world.looks import BACKGROUNDS, COLOURS, KINDS, PATTERNS
 
 SIZE = 64
 
@@ -26,7 +26,7 @@ def test_picture_and_mask_have_the_size_asked_for(size):
     assert cover.max() == 255 and cover.min() == 0
 
 
-@pytest.mark.parametrize("background", render.BACKGROUNDS)
+@pytest.mark.parametrize("background", BACKGROUNDS)
 def test_a_larger_picture_shows_the_same(background):
     for scene in _scenes(4, background=background):
         small = render.render(scene, SIZE).astype(float)
@@ -59,7 +59,7 @@ def test_picture_depends_on_the_scene_alone():
 def test_sample_scene_keeps_what_is_fixed_and_varies_the_rest():
     scenes = _scenes(40, kind="boat", colour="teal")
     assert {(s.kind, s.colour) for s in scenes} == {("boat", "teal")}
-    assert len({s.background for s in scenes}) == len(render.BACKGROUNDS)
+    assert len({s.background for s in scenes}) == len(BACKGROUNDS)
     assert len({s.seed for s in scenes}) == 40
 
 
@@ -100,7 +100,7 @@ def test_every_kind_pattern_and_background_renders_with_some_colour():
     number = 0
     for kind in KINDS:
         for pattern in PATTERNS:
-            for background in render.BACKGROUNDS:
+            for background in BACKGROUNDS:
                 colour = COLOURS[number % len(COLOURS)]
                 number += 5  # walks through all colours
                 look = (kind, colour, pattern, background)

@@ -202,7 +202,7 @@ def test_no_slide_overflows(built, tmp_path, deck):
 @needs_browser
 def test_a_slide_that_overflows_is_found(tmp_path):
     long = "\n".join("- one more line" for _ in range(20))
-    wide = f"```text\n{'wide ' * 40}\n```"
+    wide = f"```text\n{'wide' * 60}\n```"
     text = "\n\n---\n".join(["## Fits\n\n- a line", f"## Long\n\n{long}", wide])
     (tmp_path / "deck.md").write_text(HEAD + text, encoding="utf-8")
     build.marp(tmp_path, tmp_path / "out")

@@ -186,22 +186,30 @@ def test_all_claims_of_the_curriculum_are_made(notebook):
     assert made == {f"{number}.{i}" for i in range(1, N_CLAIMS[number] + 1)}
 
 
+def code_lines(source: str) -> int:
+    """Return the number of lines that are neither empty nor a comment."""
+    lines = (line.strip() for line in source.splitlines())
+    return sum(bool(line) and not line.startswith("#") for line in lines)
+
+
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
 def test_style_of_the_lesson(lesson, record_property):
     """The limits of STYLE; the numbers themselves go into the test report."""
     cells = build.convert(lesson).cells
     code = [c.source for c in cells if c.cell_type == "code"]
     prose = [c.source for c in cells if c.cell_type == "markdown"]
-    lines = [len([ln for ln in c.splitlines() if ln.strip()]) for c in code]
+    lines = [code_lines(source) for source in code]
     kinds = "".join("c" if c.cell_type == "code" else "p" for c in cells)
     words = [len(p.split()) for p in prose]
+    shown = sum(code_lines(source) for source in code if ".check(" not in source)
     numbers = {
-        "code lines": sum(lines),
+        "code lines without exercises": shown,
         "median cell": statistics.median(lines),
         "longest cell": max(lines),
         "code cells in a row": max(map(len, re.findall("c+", kinds))),
         "longest prose cell": max(words),
-        "words per code line": sum(words) / sum(lines),
+        "words per code line": round(sum(words) / shown, 1),
+        "figures": sum("plt.show()" in c or "explore(" in c for c in code),
     }
     for name, value in numbers.items():
         record_property(name, value)
@@ -212,7 +220,8 @@ def test_style_of_the_lesson(lesson, record_property):
         n for c, n in zip(code, lines, strict=True) if not re.search("^class ", c, re.M)
     ]
     assert max(plain) <= 25 and max(classes, default=0) <= 40
-    assert numbers["code lines"] <= 400
+    assert shown <= 400
+    assert numbers["figures"] <= 12
     assert numbers["median cell"] <= 8
     assert numbers["code cells in a row"] <= 2
     assert numbers["longest prose cell"] <= 150

@@ -10,8 +10,8 @@ from functools import cache
 import pytest
 
 from labs_support.world import store
-from labs_support.world.catalogue import COLOURS, KINDS, PATTERNS
 from labs_support.world.grammar import Thing, noun_phrase, piece, words
+from labs_support.world.looks import COLOURS, KINDS, PATTERNS
 from labs_support.world.wording import fill, read_words, values
 
 NAMES = ("phrases", "reviews", "sums", "dialogues", "replies")

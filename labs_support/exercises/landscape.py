@@ -11,9 +11,18 @@ from labs_support.checks import Exercise, expect
 
 def _verify_q_update(attempt):
     dice = random.Random(1)
-    cases = [(0.0, -1.0, [2.0, 5.0], 0.5), (4.0, 20.0, [], 0.25), (1.0, -1.0, [-3.0, -8.0], 0.5)]
+    cases = [
+        (0.0, -1.0, [2.0, 5.0], 0.5),
+        (4.0, 20.0, [], 0.25),
+        (1.0, -1.0, [-3.0, -8.0], 0.5),
+    ]
     cases += [
-        (dice.uniform(-9, 9), -1.0, [dice.uniform(-9, 9) for _ in range(4)], dice.random())
+        (
+            dice.uniform(-9, 9),
+            -1.0,
+            [dice.uniform(-9, 9) for _ in range(4)],
+            dice.random(),
+        )
         for _ in range(10)
     ]
     for old, reward, next_values, rate in cases:
@@ -162,7 +171,9 @@ def _verify_split(attempt):
     for seed in range(3):
         train, test = attempt(list(rows), 0.25, seed)
         expect(len(test) > 0, f"with seed {seed} the test part is empty")
-        parts = Counter(row["text"] for row in train) + Counter(row["text"] for row in test)
+        parts = Counter(row["text"] for row in train) + Counter(
+            row["text"] for row in test
+        )
         both = {row["text"] for row in train} & {row["text"] for row in test}
         expect(not both, f"with seed {seed}, {len(both)} texts stand in both parts")
         shared = {_key(r) for r in train} & {_key(r) for r in test}
@@ -176,7 +187,9 @@ def _verify_split(attempt):
             f"of {len(rows)} rows {parts.total()} are left: every row belongs to one part",
         )
         share = len(test) / len(rows)
-        expect(abs(share - 0.25) < 0.1, f"the test holds {share:.0%} of the rows, not 25 %")
+        expect(
+            abs(share - 0.25) < 0.1, f"the test holds {share:.0%} of the rows, not 25 %"
+        )
     first, second = (attempt(list(rows), 0.25, seed)[1] for seed in (0, 1))
     expect(
         {_key(r) for r in first} != {_key(r) for r in second},
@@ -249,7 +262,12 @@ _TEXT = "the red kite the red lamp the blue kite".split()
 
 
 def _verify_bigram(attempt):
-    cases = [("red", "kite", 1), ("red", "drum", 1), ("kite", "the", 0.5), ("the", "red", 0.1)]
+    cases = [
+        ("red", "kite", 1),
+        ("red", "drum", 1),
+        ("kite", "the", 0.5),
+        ("the", "red", 0.1),
+    ]
     for before, word, k in cases:
         wanted = _bigram_probability(_TEXT, before, word, k)
         got = attempt(list(_TEXT), before, word, k)
@@ -279,7 +297,9 @@ def _bigram_adds_k_once_below(words, before, word, k):
 
 def _bigram_counts_the_last_word(words, before, word, k):
     pairs = list(zip(words, words[1:], strict=False))
-    return (pairs.count((before, word)) + k) / (words.count(before) + k * len(set(words)))
+    return (pairs.count((before, word)) + k) / (
+        words.count(before) + k * len(set(words))
+    )
 
 
 def _bigram_divides_by_all_words(words, before, word, k):

@@ -3,8 +3,9 @@
 import random
 import re
 
-from labs_support.world.catalogue import COLOURS, KINDS, PATTERNS, words
-from labs_support.world.render import BACKGROUNDS, Scene
+from labs_support.world.looks import BACKGROUNDS, COLOURS, KINDS, PATTERNS
+from labs_support.world.render import Scene
+from labs_support.world.wording import read_words
 
 SIZES = {"train": 3000, "validation": 300, "test": 600}
 ATTRIBUTES = {
@@ -45,7 +46,7 @@ def synonyms(attribute: str, value: str, held_out: bool | None = None) -> list[s
         value: one of its values.
         held_out: only held-out words (True), only shared ones (False), or both (None).
     """
-    pool = words("captions")
+    pool = read_words("captions")
     entries = [pool[attribute][value]]
     if attribute == "pattern":
         entries.append(pool["adorned"][value])
@@ -63,7 +64,7 @@ def _row(rng: random.Random, held_out: bool) -> dict:
 
 def _caption(look: dict, rng: random.Random, held_out: bool) -> tuple[str, str]:
     """Return the caption and the id of its template."""
-    pool = words("captions")
+    pool = read_words("captions")
     number = rng.randrange(len(pool["templates"]))
     template = pool["templates"][number]
     rare = {name for name in ATTRIBUTES if held_out and rng.random() < 0.4}

@@ -5,40 +5,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from labs_support.settings import DATA
+from labs_support.world.looks import BACKGROUNDS, COLOURS, KINDS, PATTERNS
+from labs_support.world.wording import article, read_words
 
 if TYPE_CHECKING:
     import numpy as np
 
     from labs_support.world.render import Scene
 
-KINDS = (
-    *("kite", "lantern", "mug", "boat", "umbrella", "balloon", "fish", "bell"),
-    *("hat", "vase", "clock", "drum", "teapot", "lamp", "chair", "house"),
-)
-COLOURS = (
-    *("red", "orange", "yellow", "green", "teal", "blue"),
-    *("purple", "pink", "white", "black", "brown", "grey"),
-)
-PATTERNS = ("plain", "striped", "dotted", "checked")
 PER_KIND = 15
 PICTURE_SIZE = 128
-WORDS = Path(__file__).with_name("words")
-
-
-@lru_cache
-def words(name: str) -> dict:
-    """Return the word pools of `words/NAME.yaml`."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    with open(WORDS / f"{name}.yaml", encoding="utf-8") as file:
-        return yaml.load(file, Loader=loader)
-
-
-def with_article(noun: str) -> str:
-    """Return the noun with "a" or "an" before it."""
-    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def generate(seed: int = 0) -> dict[str, list[dict]]:
@@ -100,8 +77,6 @@ def _by_sku() -> dict[str, dict]:
 
 def _looks(i: int, rng: random.Random) -> list[tuple[str, str, str, str]]:
     """Return 15 different looks of the i-th kind that keep the totals balanced."""
-    from labs_support.world.render import BACKGROUNDS
-
     n = len(COLOURS)
     colours = list(COLOURS) + [COLOURS[(3 * i + j) % n] for j in range(PER_KIND - n)]
     patterns = list(PATTERNS) * 4
@@ -118,7 +93,7 @@ def _looks(i: int, rng: random.Random) -> list[tuple[str, str, str, str]]:
 
 def _row(number: int, look: tuple[str, str, str, str], rng: random.Random) -> dict:
     kind, colour, pattern, background = look
-    pool = words("catalogue")
+    pool = read_words("catalogue")
     material = rng.choice(list(pool["materials"][kind]))
     light, heavy, cheap, dear = pool["materials"][kind][material]
     size = rng.random()  # a bigger piece is heavier and costs more
@@ -153,8 +128,8 @@ def _description(row: dict, pool: dict, rng: random.Random) -> str:
     noun = rng.choice(pool["nouns"][row["kind"]])
     slots = {
         "noun": noun,
-        "a_noun": with_article(noun),
-        "A_noun": with_article(noun).capitalize(),
+        "a_noun": article(noun),
+        "A_noun": article(noun).capitalize(),
         "plain_noun": row["kind"],
         "finish": rng.choice(pool["finish"][row["pattern"]]).format(**row),
         "material": row["material"],

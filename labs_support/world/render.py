@@ -13,10 +13,9 @@ from functools import lru_cache
 import numpy as np
 
 from labs_support.world import props, scenery, surface
-from labs_support.world.catalogue import COLOURS, KINDS, PATTERNS
+from labs_support.world.looks import BACKGROUNDS, COLOURS, KINDS, PATTERNS
 from labs_support.world.shapes import flat_index, sprite
 
-BACKGROUNDS = ("table", "beach", "sky", "meadow", "night", "studio")
 FLOATING = ("kite", "balloon")
 GLOWING = ("lantern", "lamp")
 MIRRORED = ("mug", "boat", "fish", "teapot", "chair", "umbrella", "hat")

@@ -15,7 +15,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 
-from labs_support.world.catalogue import COLOURS, KINDS
+from labs_support.world.looks import COLOURS, KINDS
 from labs_support.world.wording import (
     fill,
     plural,

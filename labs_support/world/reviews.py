@@ -13,7 +13,7 @@ import random
 import re
 from dataclasses import dataclass
 
-from labs_support.world.catalogue import COLOURS, KINDS
+from labs_support.world.looks import COLOURS, KINDS
 from labs_support.world.wording import (
     HELD_MARK,
     allowed,

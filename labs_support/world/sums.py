@@ -13,7 +13,7 @@ import random
 import re
 from decimal import Decimal
 
-from labs_support.world.catalogue import KINDS
+from labs_support.world.looks import KINDS
 from labs_support.world.wording import (
     plural,
     read_words,

@@ -14,7 +14,9 @@ import labs_support
 from labs_support import build
 
 HERE = Path.cwd().resolve()
-IS_HERE = f"assert labs_support.__file__.startswith({str(HERE)!r}), labs_support.__file__"
+IS_HERE = (
+    f"assert labs_support.__file__.startswith({str(HERE)!r}), labs_support.__file__"
+)
 
 
 def main(number: str) -> int:

@@ -236,7 +236,9 @@ def report(results: list[Result], root: Path, minutes: float) -> int:
     n_noticed = sum(result.state != "survived" for result in results)
     late = [result.fault.id for result in results if result.state == "late"]
     if late:
-        console.print(f"\n{len(late)} of them by the time limit alone: {', '.join(late)}")
+        console.print(
+            f"\n{len(late)} of them by the time limit alone: {', '.join(late)}"
+        )
     share = n_noticed / len(results)
     console.print(
         f"\n{n_noticed} of {len(results)} planted faults noticed ({share:.0%}) "
@@ -283,16 +285,28 @@ def listing(chosen: list[Fault]) -> Table:
 
 def main(arguments: list[str] | None = None) -> int:
     """Read the command line, do what it asks, and return the exit status."""
-    parser = argparse.ArgumentParser(prog="make mutants", description=__doc__.split("\n")[0])
-    parser.add_argument("--only", action="append", default=[], metavar="ID",
-                        help="plant this one; * stands for anything; may be repeated")
-    parser.add_argument("--list", action="store_true", help="say what there is, and stop")
+    parser = argparse.ArgumentParser(
+        prog="make mutants", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="plant this one; * stands for anything; may be repeated",
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="say what there is, and stop"
+    )
     parser.add_argument("--workers", type=int, default=2, help="how many at a time (2)")
     asked = parser.parse_args(arguments)
     try:
         every = faults.read()
-        chosen = [f for f in every
-                  if not asked.only or any(fnmatch.fnmatch(f.id, o) for o in asked.only)]
+        chosen = [
+            f
+            for f in every
+            if not asked.only or any(fnmatch.fnmatch(f.id, o) for o in asked.only)
+        ]
         if not chosen:
             raise BadFault(f"no fault is called {' or '.join(asked.only)}; see --list")
         if asked.list:
