@@ -7,10 +7,10 @@ Built in lesson 02: scaled dot products, a mask, several heads. Equal to
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
-def attention_weights(q, k, mask=None):
+def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tensor:
     r"""Return the share that each query takes of each value: softmax(q kᵀ / √C).
 
     Args:
@@ -29,7 +29,7 @@ def attention_weights(q, k, mask=None):
     return scores.softmax(dim=-1)
 
 
-def attention(q, k, v, mask=None):
+def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
     """Return for each query the values, mixed by its attention weights.
 
     Args:
@@ -44,7 +44,7 @@ def attention(q, k, v, mask=None):
     return attention_weights(q, k, mask) @ v
 
 
-def causal_mask(T):
+def causal_mask(T: int) -> Tensor:
     """Return which tokens each token may look at, (T, T): itself and those before."""
     return torch.ones(T, T, dtype=torch.bool).tril()
 

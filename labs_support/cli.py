@@ -16,7 +16,12 @@ from labs_support import build as building
 from labs_support import checks, lab, report, settings, shelf
 from labs_support.world import store
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help=__doc__,
+)
 console = Console(highlight=False, soft_wrap=True)
 Lesson = Annotated[str, typer.Argument(help="Number or slug of a lesson, such as 02.")]
 
@@ -211,5 +216,18 @@ def fetch() -> None:
             console.print(f"{role.name}: {role.hub} in {folder}")
 
 
+def main() -> None:
+    """Run the command; say in one sentence what an expected failure needs."""
+    try:
+        app()
+    except (settings.SettingError, shelf.DamagedModel, FileNotFoundError) as error:
+        raise SystemExit(f"✗ {error}") from None
+    except PermissionError as error:
+        raise SystemExit(
+            f"✗ No permission to write {error.filename}. "
+            "Copy the course into a folder of yours, then run the same command there."
+        ) from None
+
+
 if __name__ == "__main__":
-    app()
+    main()

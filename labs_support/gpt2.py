@@ -38,7 +38,12 @@ def from_gpt2(library) -> GPT:
     layers, heads = sizes.n_layer, sizes.n_head
     model = GPT(
         GPTConfig(
-            sizes.vocab_size, sizes.n_positions, sizes.n_embd, layers, heads, gelu="tanh"
+            sizes.vocab_size,
+            sizes.n_positions,
+            sizes.n_embd,
+            layers,
+            heads,
+            gelu="tanh",
         )
     )
     theirs = library.transformer.state_dict()

@@ -23,7 +23,9 @@ def number_texts(train: list[str], test: list[str]) -> tuple[list[str], list, li
     An end mark follows every text. Words seen once in training are UNKNOWN, id 0, so
     that all models share one vocabulary and their perplexities can be compared.
     """
-    words = [[w for t in texts for w in (*split_words(t), END)] for texts in (train, test)]
+    words = [
+        [w for t in texts for w in (*split_words(t), END)] for texts in (train, test)
+    ]
     seen = Counter(words[0])
     vocabulary = [UNKNOWN, *(word for word, count in seen.items() if count > 1)]
     number_of = {word: i for i, word in enumerate(vocabulary)}

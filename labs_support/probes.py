@@ -9,7 +9,14 @@ import yaml
 
 from labs_support.settings import DATA
 
-GRAMMAR = ("S = NP VP", "NP = Det N", "NP = NP PP", "VP = V NP", "VP = VP PP", "PP = P NP")
+GRAMMAR = (
+    "S = NP VP",
+    "NP = Det N",
+    "NP = NP PP",
+    "VP = V NP",
+    "VP = VP PP",
+    "PP = P NP",
+)
 LEXICON = {"the": "Det", "taught": "V", "with": "P", "in": "P"}
 
 
@@ -38,3 +45,27 @@ def n_trees(sentence: str) -> int:
                 for parent, a, b in rules:
                     chart[i, i + length][parent] += left[a] * right[b]
     return chart[0, len(words)]["S"]
+
+
+def word_layers(encoder, sentence: str, word: str):
+    """Return the vectors of a word in a sentence, from layer to layer.
+
+    Args:
+        encoder: a `SentenceTransformer` with a BERT-like model inside.
+        sentence: a sentence that holds the word.
+        word: a word that is one token of the encoder.
+
+    Returns:
+        tensor of shape (n_layers + 1, C): first the static vector, the row of the
+        embedding table, then the contextual vector after every layer.
+    """
+    import torch
+
+    model = encoder[0].auto_model
+    x = encoder.tokenizer(sentence, return_tensors="pt").to(encoder.device)
+    token = encoder.tokenizer.convert_tokens_to_ids(word)
+    place = x["input_ids"][0].tolist().index(token)
+    with torch.no_grad():
+        states = model(**x, output_hidden_states=True).hidden_states
+        static = model.get_input_embeddings().weight[x["input_ids"][0, place]]
+        return torch.stack([static, *(state[0, place] for state in states[1:])]).cpu()

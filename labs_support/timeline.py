@@ -53,6 +53,7 @@ def draw_benchmarks(ax) -> None:
         ax.plot(years, level, "o-", ms=4, label=benchmark["name"])
     ax.axhline(1, color=figures.CONTEXT, ls="--")
     ax.set(xlim=(2009, 2028), xlabel="year", ylabel="0 first score, 1 human score")
+    ax.set_xticks(range(2010, 2025, 2))
     ax.legend(fontsize=8, loc="lower right")
 
 

@@ -13,12 +13,12 @@ PRINTABLE = [*range(33, 127), *range(161, 173), *range(174, 256)]
 ALPHABET = [*PRINTABLE, *range(33), *range(127, 161), 173]  # order of GPT-2's ids
 
 
-def cut(text):
+def cut(text: str) -> list[str]:
     """Return the pieces of a text, none of which a token may cross."""
     return re.findall(PIECE, text)
 
 
-def merge(ids, pair, new_id):
+def merge(ids: list, pair: tuple, new_id) -> list:
     """Return ids with every occurrence of the pair replaced, from left to right.
 
     Args:
@@ -35,7 +35,7 @@ def merge(ids, pair, new_id):
     return merged
 
 
-def count_pairs(pieces):
+def count_pairs(pieces: list[tuple[list, int]]) -> Counter:
     """Return how often each pair of neighbouring ids occurs.
 
     Args:
@@ -75,11 +75,11 @@ class Tokenizer:
             pieces = [(merge(ids, pair, new_id), n_times) for ids, n_times in pieces]
         self.ranks = {pair: rank for rank, pair in enumerate(self.merges)}
 
-    def letters(self, piece):
+    def letters(self, piece: str) -> list[int]:
         """Return one id per byte of a piece of text."""
         return [self.ids[bytes([b])] for b in piece.encode()]
 
-    def join(self, left, right):
+    def join(self, left: int, right: int) -> int:
         """Return the id of two tokens joined, a new one if these bytes have none."""
         token = self.tokens[left] + self.tokens[right]
         if token not in self.ids:
@@ -87,11 +87,11 @@ class Tokenizer:
             self.tokens.append(token)
         return self.ids[token]
 
-    def encode(self, text):
+    def encode(self, text: str) -> list[int]:
         """Return the ids of a text: in each piece, the earliest merges first."""
         return [i for piece in cut(text) for i in self.encode_piece(piece)]
 
-    def encode_piece(self, piece):
+    def encode_piece(self, piece: str) -> list[int]:
         """Return the ids of one piece."""
         ids = self.letters(piece)
         while pairs := self.ranks.keys() & zip(ids, ids[1:], strict=False):
@@ -99,7 +99,7 @@ class Tokenizer:
             ids = merge(ids, pair, self.merges[pair])
         return ids
 
-    def decode(self, ids):
+    def decode(self, ids: list[int]) -> str:
         """Return the text of a list of ids."""
         return b"".join(self.tokens[i] for i in ids).decode(errors="replace")
 

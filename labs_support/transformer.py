@@ -13,7 +13,7 @@ from labs_support.attention import MultiHeadAttention, causal_mask
 PAD, START, END = 0, 1, 2
 
 
-def positions(T, C):
+def positions(T: int, C: int) -> torch.Tensor:
     r"""Return sinusoidal positional encodings, (T, C).
 
     .. math:: p_{t,2i} = \sin(t / 10000^{2i/C}), \quad p_{t,2i+1} = \cos(t / 10000^{2i/C})

@@ -25,7 +25,9 @@ def to_ids(sentences: list[str], words: list[str], *, is_target: bool = False):
     number = {word: i for i, word in enumerate(words)}
     before, after = ([1], [2]) if is_target else ([], [])
     rows = [[*before, *(number[word] for word in s.split()), *after] for s in sentences]
-    return torch.nn.utils.rnn.pad_sequence([torch.tensor(r) for r in rows], batch_first=True)
+    return torch.nn.utils.rnn.pad_sequence(
+        [torch.tensor(r) for r in rows], batch_first=True
+    )
 
 
 @torch.inference_mode()

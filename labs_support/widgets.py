@@ -21,7 +21,9 @@ def attention_heads(translator, en: list[str], fr: list[str]) -> None:
         shown = module.weights[0]  # (H, T, S)
         shown = shown.mean(dim=0) if head == "mean" else shown[head - 1]
         figures.heatmap(ax, shown.cpu(), labels[rows], labels[columns])
-        ax.set(xlabel="key", ylabel="query", title=f"{look}, block {block}, head {head}")
+        ax.set(
+            xlabel="key", ylabel="query", title=f"{look}, block {block}, head {head}"
+        )
 
     heads = range(1, 1 + translator.encoder[0].attention.H)
     blocks = list(range(len(translator.decoder), 0, -1))

@@ -3,10 +3,13 @@
 A deck holds no figure and no measured number. It names them, and they are taken from
 the executed notebook of the same slug:
 
-    {{figure: words of a heading #2 | what the picture shows}}   the 2nd one below it
-    {{output: words of a heading #2}}   what the 2nd cell that prints below it printed
+    {{figure: code | what it shows}}    of the one cell with this piece of code
+    {{diagram: name | what it shows}}   slides/name.svg
+    {{output: code}}          what the one cell with this piece of code printed
     {{code: name}}            a top-level function or class of the lesson
-    {{claim: 02.4}}           the measured value as the lesson printed it
+    {{claim: 02.4 | recalls}} the measured value as the lesson printed it; the claim
+                              must hold the words, so that renumbering is noticed
+    {{result: 02.4}}          the same in large, with the sentence and the bound
     {{claims: 02.1 02.2a}}    a table of these claims; of all of them without ids
     {{exercise: 02.3}}        id, title, stars and minutes; {{minutes: 02.3}} only those
     {{lesson: title}}         also promise, and time
@@ -49,21 +52,28 @@ def fill(deck: Path) -> str:
     source = deck.read_text(encoding="utf-8")
 
     def replace(match: re.Match) -> str:
-        line = source[: match.start()].count("\n") + 1
-        if match[1] == "total":
-            return match[0]
+        before = source[: match.start()]
         try:
-            if match[1] not in PARTS:
-                raise DeckError(f"the placeholders are {', '.join(PARTS)}, total")
-            return PARTS[match[1]](deck.stem, match[2] or "")
+            found = named(deck.stem, match)
         except DeckError as problem:
-            raise DeckError(
-                f"{deck.name}, line {line}, {match[0]}: {problem}"
-            ) from None
+            line = before.count("\n") + 1
+            where = f"{deck.name}, line {line}, {match[0]}"
+            raise DeckError(f"{where}: {problem}") from None
+        is_item = before.endswith(("\n* ", "\n- "))
+        return found.replace("\n", "\n  ") if is_item else found
 
     text = PLACEHOLDER.sub(replace, source)
     total = sum(int(n) for n in MINUTES.findall(text))
     return PLACEHOLDER.sub(str(total), text)
+
+
+def named(slug: str, match: re.Match) -> str:
+    """Return what a placeholder names; the total stays until all minutes are known."""
+    if match[1] == "total":
+        return match[0]
+    if match[1] not in PARTS:
+        raise DeckError(f"the placeholders are {', '.join(PARTS)}, total")
+    return PARTS[match[1]](slug, match[2] or "")
 
 
 def browser() -> str | None:

@@ -5,6 +5,7 @@ returns Markdown. All but exercises is read from the executed notebook.
 """
 
 import ast
+import base64
 import functools
 import html
 import importlib
@@ -12,7 +13,8 @@ import json
 import re
 from pathlib import Path
 
-NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+SLIDES = Path(__file__).resolve().parent
+NOTEBOOKS = SLIDES.parent / "notebooks"
 CLAIM = re.compile(r"^✔ (\d\d\.\d+[a-z]?) (.+): ([^:()]+) \((.+)\)$", re.M)
 
 
@@ -32,40 +34,23 @@ def cells(slug: str) -> list[dict]:
     return [{**cell, "source": "".join(cell["source"])} for cell in found]
 
 
-def below(slug: str, words: str) -> list[dict]:
-    """Return the code cells below the one heading that contains `words`."""
-    headings, inside = [], {}
-    for cell in cells(slug):
-        if cell["cell_type"] == "markdown":
-            for level, text in re.findall(r"^(#+) (.*)$", cell["source"], re.M):
-                inside = {h: n for h, n in inside.items() if n < len(level)}
-                inside[len(headings)] = len(level)
-                headings.append((text, []))
-        elif cell["cell_type"] == "code":
-            for heading in inside:
-                headings[heading][1].append(cell)
-    hits = [found for text, found in headings if words.lower() in text.lower()]
-    if len(hits) != 1:
-        names = " | ".join(text for text, _ in headings)
-        raise DeckError(f"{len(hits)} headings contain {words!r}; there are {names}")
-    return hits[0]
-
-
-def pick(slug: str, where: str, what: str, wanted) -> str:
-    """Return the nth thing that `wanted` finds in the cells below a heading.
+def pick(slug: str, words: str, what: str, wanted) -> str:
+    """Return what the one cell with these words in its code shows.
 
     Args:
         slug: name of the lesson.
-        where: words of the heading, and behind a # which one, the first without.
-        what: name of the thing, for the error.
-        wanted: called with a cell; returns a list of things.
+        words: a piece of the cell's code.
+        what: name of what is wanted, for the error.
+        wanted: called with a cell; returns a list of strings, empty if it shows none.
     """
-    words, _, nth = where.partition("#")
-    found = [x for cell in below(slug, words.strip()) for x in wanted(cell)]
-    place = int(nth or 1)
-    if not 0 < place <= len(found):
-        raise DeckError(f"{words.strip()!r} has {len(found)} {what}, not {place}")
-    return found[place - 1]
+    code_cells = [cell for cell in cells(slug) if cell["cell_type"] == "code"]
+    found = [wanted(cell) for cell in code_cells if words.strip() in cell["source"]]
+    found = [shown for shown in found if shown]
+    if len(found) != 1:
+        raise DeckError(
+            f"{len(found)} cells with {words.strip()!r} show {what}, not one"
+        )
+    return found[0][0]
 
 
 def pictures(cell: dict) -> list[str]:
@@ -82,18 +67,35 @@ def printed(cell: dict) -> list[str]:
     return ["\n".join(kept).strip("\n")] if any(kept) else []
 
 
+def _image(alt: str, kind: str, data: str) -> str:
+    source = f"data:image/{kind};base64,{data}"
+    return f'<p class="figure"><img alt="{html.escape(alt)}" src="{source}"></p>'
+
+
 def figure(slug: str, name: str) -> str:
     """Return a picture of the notebook as an image that carries its own data."""
-    where, _, alt = name.partition("|")
+    words, _, alt = name.partition("|")
     if not alt.strip():
-        raise DeckError("a figure needs a text: {{figure: heading | what it shows}}")
-    png = pick(slug, where, "figures", pictures)
-    return f'<img alt="{html.escape(alt.strip())}" src="data:image/png;base64,{png}">'
+        raise DeckError("a figure needs a text: {{figure: code | what it shows}}")
+    png = pick(slug, words, "a figure", pictures)
+    return _image(alt.strip(), "png", png)
+
+
+def diagram(slug: str, name: str) -> str:
+    """Return an SVG of this folder as an image that carries its own data."""
+    stem, _, alt = (part.strip() for part in name.partition("|"))
+    path = SLIDES / f"{stem}.svg"
+    if not path.exists() or not alt:
+        raise DeckError(
+            "a diagram needs slides/NAME.svg and a text: {{diagram: NAME | text}}"
+        )
+    data = base64.b64encode(path.read_bytes()).decode()
+    return _image(alt, "svg+xml", data)
 
 
 def output(slug: str, name: str) -> str:
     """Return printed text of the notebook as a block."""
-    return f"```text\n{pick(slug, name, 'cells that print', printed)}\n```"
+    return f"```text\n{pick(slug, name, 'text', printed)}\n```"
 
 
 def code(slug: str, name: str) -> str:
@@ -120,17 +122,25 @@ def measured(slug: str) -> dict[str, tuple[str, str, str]]:
     return {id: found for id, *found in CLAIM.findall("\n".join(streams))}
 
 
-def _claim(slug: str, id: str) -> tuple[str, str, str]:
-    if id not in measured(slug):
-        raise DeckError(
-            f"there is no claim {id!r}; there are {', '.join(measured(slug))}"
-        )
-    return measured(slug)[id]
+def _claim(slug: str, name: str) -> tuple[str, str, str]:
+    id, _, words = (part.strip() for part in name.partition("|"))
+    known = measured(slug)
+    if id not in known:
+        raise DeckError(f"there is no claim {id!r}; there are {', '.join(known)}")
+    if words.lower() not in known[id][0].lower():
+        raise DeckError(f"claim {id} is {known[id][0]!r}, without the words {words!r}")
+    return known[id]
 
 
-def claim(slug: str, id: str) -> str:
+def claim(slug: str, name: str) -> str:
     """Return the measured value of a claim."""
-    return f"**{_claim(slug, id)[1]}**"
+    return _claim(slug, name)[1]
+
+
+def result(slug: str, name: str) -> str:
+    """Return a claim for a slide of its own: the value large, then the sentence."""
+    text, value, bound = (html.escape(part) for part in _claim(slug, name))
+    return f'<p class="result"><b>{value}</b> {text} <i>{bound}</i></p>'
 
 
 def claims(slug: str, ids: str) -> str:
@@ -152,7 +162,7 @@ def _exercise(slug: str, id: str):
 
 def exercise(slug: str, id: str) -> str:
     """Return an exercise in one line: id, title, stars, minutes."""
-    return _exercise(slug, id).label
+    return _exercise(slug, id).label.replace(" min)", "\N{NO-BREAK SPACE}min)")
 
 
 def minutes(slug: str, id: str) -> str:
@@ -175,6 +185,10 @@ def lesson(slug: str, part: str) -> str:
 
 
 PARTS = {
-    f.__name__: f
-    for f in (figure, output, code, claim, claims, exercise, minutes, lesson)
+    part.__name__: part
+    for part in (
+        *(figure, diagram, output, code),
+        *(claim, result, claims),
+        *(exercise, minutes, lesson),
+    )
 }

@@ -70,6 +70,28 @@ def test_progress_lists_every_exercise():
     assert "1 solved" in text
 
 
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (
+            PermissionError(13, "denied", "CLAIMS.md"),
+            "No permission to write CLAIMS.md",
+        ),
+        (settings.SettingError("LABS_SEED is 'x'"), "LABS_SEED is 'x'"),
+        (shelf.DamagedModel("The weight file is damaged"), "weight file is damaged"),
+        (FileNotFoundError("data/reviews/train.jsonl is missing"), "is missing"),
+    ],
+)
+def test_expected_failures_end_in_one_sentence(monkeypatch, error, says):
+    def fail():
+        raise error
+
+    monkeypatch.setattr(cli, "app", fail)
+    with pytest.raises(SystemExit, match=says) as stop:
+        cli.main()
+    assert str(stop.value).startswith("✗ ") and "\n" not in str(stop.value)
+
+
 # --- doctor
 
 

@@ -125,6 +125,7 @@ def test_every_deck_asks_measures_and_says_its_limits(deck):
         ("{{figure: skills.draw}}", "a figure needs a text"),
         ("{{output: skills.draw}}", "0 cells with 'skills.draw' show text, not one"),
         ("{{claim: 00.9}}", "there is no claim '00.9'; there are 00.1, 00.2a"),
+        ("{{result: 00.1 | soup}}", "claim 00.1 is 'Python, packages, model and data"),
         ("{{exercise: 00.9}}", "there is no exercise '00.9'; there are 00.1"),
         ("{{code: nothing}}", "no function or class 'nothing'"),
         ("{{diagram: none | x}}", "a diagram needs slides/NAME.svg"),

@@ -357,3 +357,12 @@ def test_function_that_stops_with_an_error_is_wrong_and_recorded(capsys):
     exercise().check(broken)
     assert capsys.readouterr().out.startswith("✗ 99.1")
     assert checks.progress() == {"99.1": False}
+
+
+def test_only_what_may_vary_stands_behind_the_sign_of_approximation(capsys):
+    claims.claim("02.1", "equal ids", 1, equals=1)
+    claims.claim("02.5", "steps per token", 0.99, equals=1, within=0.1)
+    assert capsys.readouterr().out == (
+        "✔ 02.1 equal ids: 1.00 (exactly 1)\n"
+        "✔ 02.5 steps per token: ≈ 0.990 (exactly 1 within 0.1)\n"
+    )

@@ -1,8 +1,8 @@
 """The exercises of lesson 01."""
 
 import math
-import random
 from collections import Counter
+from random import Random
 
 from labs_support.checks import Exercise, expect
 
@@ -10,7 +10,7 @@ from labs_support.checks import Exercise, expect
 
 
 def _verify_q_update(attempt):
-    dice = random.Random(1)
+    dice = Random(1)
     cases = [
         (0.0, -1.0, [2.0, 5.0], 0.5),
         (4.0, 20.0, [], 0.25),
@@ -218,12 +218,12 @@ def _split_rows_starter(rows, share, seed):
 
 
 def _split_compares_letters(rows, share, seed):
-    test = random.Random(seed).sample(rows, int(share * len(rows)))
+    test = Random(seed).sample(rows, int(share * len(rows)))
     return [row for row in rows if row not in test], test
 
 
 def _split_drops_rows(rows, share, seed):
-    test = random.Random(seed).sample(rows, int(share * len(rows)))
+    test = Random(seed).sample(rows, int(share * len(rows)))
     held_out = {_key(row) for row in test}
     return [row for row in rows if _key(row) not in held_out], test
 
@@ -332,7 +332,7 @@ bigram_probability = Exercise(
 
 
 def _verify_perplexity(attempt):
-    dice = random.Random(5)
+    dice = Random(5)
     cases = [[0.5, 0.5], [1.0, 0.25], [0.1], [1.0, 1.0, 1.0]]
     cases += [[dice.uniform(0.01, 1) for _ in range(6)]]
     for probs in cases:

@@ -47,7 +47,9 @@ def _verify_softmax(attempt):
     _expect_close(
         got.sum(-1), torch.ones(2), "with two rows of scores each row should sum to 1"
     )
-    _expect_close(got, scores.softmax(-1), "with two rows of scores the shares are wrong")
+    _expect_close(
+        got, scores.softmax(-1), "with two rows of scores the shares are wrong"
+    )
     scores = torch.tensor([1000.0, 1001.0])
     got = attempt(scores)
     expect(
@@ -81,7 +83,7 @@ softmax = Exercise(
     id="02.1",
     title="A softmax that survives large scores",
     stars=1,
-    minutes=5,
+    minutes=4,
     verify=_verify_softmax,
     answer=_softmax,
     hints=(
@@ -179,7 +181,7 @@ padded_attention = Exercise(
     id="02.2",
     title="Attention that ignores padding",
     stars=2,
-    minutes=10,
+    minutes=8,
     verify=_verify_padded,
     answer=_padded,
     hints=(
@@ -241,7 +243,7 @@ window_mask = Exercise(
     id="02.3",
     title="A mask with a short memory",
     stars=1,
-    minutes=8,
+    minutes=5,
     verify=_verify_window,
     answer=_window,
     hints=(
@@ -274,7 +276,9 @@ def _verify_shared(attempt):
     _expect_tensor(got, (2, 6, 5, 4), "3 key heads of shape (5, 4) for 6 query heads")
     for head in range(6):
         _expect_close(
-            got[:, head], k[:, head // 2], f"query head {head} of 6 got the wrong key head"
+            got[:, head],
+            k[:, head // 2],
+            f"query head {head} of 6 got the wrong key head",
         )
 
 
@@ -300,7 +304,7 @@ share_heads = Exercise(
     id="02.4",
     title="Fewer keys than queries",
     stars=2,
-    minutes=8,
+    minutes=4,
     verify=_verify_shared,
     answer=_shared,
     hints=(
@@ -323,7 +327,9 @@ def _verify_rotate(attempt):
     x = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
     got = attempt(x)
     _expect_tensor(got, (2, 2), "x of shape (2, 2)")
-    _expect_close(got[0], x[0], f"at position 0 nothing turns; you return {got[0].tolist()}")
+    _expect_close(
+        got[0], x[0], f"at position 0 nothing turns; you return {got[0].tolist()}"
+    )
     wanted = torch.tensor([math.cos(1), math.sin(1)])
     _expect_close(
         got[1],
@@ -386,7 +392,7 @@ rotate = Exercise(
     id="02.5",
     title="Rotary positions",
     stars=3,
-    minutes=12,
+    minutes=10,
     verify=_verify_rotate,
     answer=_rotate,
     hints=(
@@ -409,7 +415,9 @@ rotate = Exercise(
 def _verify_cache(attempt):
     T, C = 5, 8
     q, k, v = (_random(T, C, seed=s) for s in range(3))
-    wanted = F.scaled_dot_product_attention(q[None], k[None], v[None], is_causal=True)[0]
+    wanted = F.scaled_dot_product_attention(q[None], k[None], v[None], is_causal=True)[
+        0
+    ]
     cache = {"k": torch.empty(0, C), "v": torch.empty(0, C)}
     for t in range(T):
         got = attempt(q[t : t + 1], k[t : t + 1], v[t : t + 1], cache)
@@ -455,7 +463,7 @@ cached_attention = Exercise(
     id="02.6",
     title="Attention with a memory",
     stars=2,
-    minutes=10,
+    minutes=6,
     verify=_verify_cache,
     answer=_cached,
     hints=(
@@ -551,7 +559,7 @@ dropout_at_evaluation = Exercise(
     id="02.7",
     title="Bug museum: the score that changes",
     stars=1,
-    minutes=5,
+    minutes=3,
     verify=_verify_score,
     answer=_score,
     hints=(
@@ -612,7 +620,7 @@ mask_one_off = Exercise(
     id="02.8",
     title="Bug museum: too good to be true",
     stars=2,
-    minutes=8,
+    minutes=5,
     verify=_verify_mask,
     answer=_mask,
     hints=(

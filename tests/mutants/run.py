@@ -30,7 +30,6 @@ from faults import BadFault, Fault
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
-from rich.table import Table
 
 ENOUGH = 0.95
 SECONDS = 300
@@ -48,7 +47,7 @@ PLAIN = (  # without the plugins for notebooks, whose import takes seconds
     *("-p", "no:cacheprovider", "-p", "pytest_timeout"),
     *("-o", "addopts=--import-mode=importlib -q"),
 )
-FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+?)(?: - (.*))?$", re.M)
+FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.M)
 console = Console(highlight=False, soft_wrap=True)
 
 
@@ -95,19 +94,18 @@ class Tree:
 
     def call(self, *command: str) -> tuple[int | None, str]:
         """Return exit status (None: out of time) and output of a Python command."""
-        process = subprocess.Popen(
+        with subprocess.Popen(
             [sys.executable, *command], cwd=self.root, env=self.env, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
-        try:
-            output, _ = process.communicate(timeout=SECONDS)
-            return process.returncode, output
-        except BaseException as reason:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            if isinstance(reason, subprocess.TimeoutExpired):
+        ) as process:  # fmt: skip
+            try:
+                output, _ = process.communicate(timeout=SECONDS)
+            except subprocess.TimeoutExpired:
                 return None, ""
-            raise
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+            return process.returncode, output
 
     def pytest(self, tests: tuple[str, ...]) -> tuple[str, str]:
         """Return green, red or late, and the first test that failed."""
@@ -274,13 +272,11 @@ def run(chosen: list[Fault], n_workers: int, source: Path = faults.ROOT) -> int:
     return report(results, source, (time.perf_counter() - begin) / 60)
 
 
-def listing(chosen: list[Fault]) -> Table:
-    """Return the faults as a table."""
-    table = Table("fault", "what is wrong", "in", "noticed by", box=None)
-    for fault in chosen:
-        by = [*fault.tests, *([f"lesson {fault.lesson}"] if fault.lesson else [])]
-        table.add_row(fault.id, fault.wrong, "\n".join(fault.files), "\n".join(by))
-    return table
+def listing(fault: Fault) -> str:
+    """Return what a fault is, where it is planted and who should notice."""
+    by = [*fault.tests, *([f"lesson {fault.lesson}"] if fault.lesson else [])]
+    where = f"in {', '.join(fault.files)}; noticed by {', '.join(by)}"
+    return f"{fault.id}: {fault.wrong}\n    {where}"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -310,7 +306,7 @@ def main(arguments: list[str] | None = None) -> int:
         if not chosen:
             raise BadFault(f"no fault is called {' or '.join(asked.only)}; see --list")
         if asked.list:
-            console.print(listing(chosen))
+            console.print("\n".join(map(listing, chosen)), markup=False)
             return 0
         return run(chosen, max(1, asked.workers))
     except (BadFault, CannotRun) as problem:

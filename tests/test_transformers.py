@@ -1,0 +1,216 @@
+"""Lesson 02: tokenizer, attention and encoder-decoder against the libraries."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from labs_support import attention, cost, gpt2, tokens, transformer, translation
+from labs_support.world import store
+
+HARD = "naïve café € 漢字 🎈 ___  \n\n tabs\t end...   aaaa aaaaa"
+
+
+@pytest.fixture(scope="module")
+def reviews():
+    return {
+        split: "\n".join(row["text"] for row in store.rows("reviews", split)[:300])
+        for split in ("train", "test")
+    }
+
+
+# --- tokens
+
+
+@pytest.mark.parametrize("size", [256, 300, 420])
+def test_tokenizer_gives_the_ids_of_the_library(reviews, size):
+    ours = tokens.Tokenizer(reviews["train"], size)
+    library = tokens.library_twin(reviews["train"], size)
+    assert len(ours.tokens) == library.get_vocab_size() == size
+    for text in (reviews["test"], HARD, ""):
+        assert ours.encode(text) == library.encode(text).ids
+        assert ours.decode(ours.encode(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["aaaa aaa aa", "abab baba ab", "the then them he", "x"]
+)
+def test_ties_and_overlaps_are_merged_as_in_the_library(text):
+    ours = tokens.Tokenizer(text, 264)
+    library = tokens.library_twin(text, 264)
+    assert len(ours.tokens) == library.get_vocab_size()
+    for other in (text, "aaaaaaa", "ababa then he"):
+        assert ours.encode(other) == library.encode(other).ids
+
+
+def test_merge_joins_from_left_to_right():
+    assert tokens.merge([1, 1, 1, 2, 1, 1], (1, 1), 9) == [9, 1, 2, 9]
+    assert tokens.count_pairs([([1, 1, 2], 3), ([1, 2], 1)]) == {(1, 1): 3, (1, 2): 4}
+
+
+# --- attention
+
+
+def random_qkv(T=7, S=7):
+    torch.manual_seed(0)
+    return torch.randn(2, 3, T, 8), torch.randn(2, 3, S, 8), torch.randn(2, 3, S, 8)
+
+
+@pytest.mark.parametrize("S", [7, 11])
+def test_attention_equals_torch(S):
+    q, k, v = random_qkv(S=S)
+    mask = torch.rand(7, S) < 0.5
+    mask[:, 0] = True
+    for m in (None, mask):
+        theirs = F.scaled_dot_product_attention(q, k, v, m)
+        assert torch.allclose(
+            attention.attention(q, k, v, m), theirs, atol=1e-6, rtol=0
+        )
+    weights = attention.attention_weights(q, k, mask)
+    assert torch.allclose(weights.sum(-1), torch.ones(2, 3, 7))
+    assert (weights[..., ~mask] == 0).all()
+
+
+def test_causal_mask_is_that_of_torch():
+    q, k, v = random_qkv()
+    ours = attention.attention(q, k, v, attention.causal_mask(7))
+    theirs = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    assert torch.allclose(ours, theirs, atol=1e-6, rtol=0)
+
+
+def test_heads_equal_those_of_torch():
+    torch.manual_seed(0)
+    ours = attention.MultiHeadAttention(C=16, H=4)
+    theirs = torch.nn.MultiheadAttention(16, 4, batch_first=True)
+    transformer._copy_attention(ours, theirs)
+    x, source = torch.randn(2, 5, 16), torch.randn(2, 9, 16)
+    with torch.no_grad():
+        found, weights = theirs(x, source, source, average_attn_weights=False)
+        assert torch.allclose(ours(x, source), found, atol=1e-6, rtol=0)
+    assert torch.allclose(ours.weights, weights, atol=1e-6, rtol=0)
+
+
+# --- encoder and decoder
+
+
+def padded_batch():
+    torch.manual_seed(1)
+    x, y = torch.randint(3, 20, (8, 9)), torch.randint(3, 30, (8, 7))
+    x[:4, 6:] = transformer.PAD
+    return x, y
+
+
+def library_logits(model, x, y):
+    library = transformer.library_twin(model)
+    is_pad = x == transformer.PAD
+    z = library(
+        model.source(x) + model.positions[: x.shape[1]],
+        model.target(y) + model.positions[: y.shape[1]],
+        tgt_mask=~attention.causal_mask(y.shape[1]),
+        src_key_padding_mask=is_pad,
+        memory_key_padding_mask=is_pad,
+    )
+    return model.head(z)
+
+
+def test_translator_equals_nn_transformer():
+    torch.manual_seed(0)
+    model = transformer.Translator(20, 30, C=32, H=4).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+        x, y = padded_batch()
+        difference = (library_logits(model, x, y) - model(x, y)).abs().max()
+    assert difference < 1e-5
+
+
+def test_no_logit_depends_on_the_future_or_on_padding():
+    torch.manual_seed(0)
+    model = transformer.Translator(20, 30, C=32, H=4).eval()
+    x, y = padded_batch()
+    with torch.no_grad():
+        before = model(x, y)
+        for t in range(1, 7):
+            changed = y.clone()
+            changed[:, t] = (y[:, t] - 2) % 27 + 3
+            after = model(x, changed)
+            assert torch.equal(before[:, :t], after[:, :t])
+            assert (before[:, t:] - after[:, t:]).abs().amax(-1).min() > 0
+        shorter = model(x[:4, :6], y[:4])
+    assert torch.allclose(before[:4], shorter, atol=1e-5)
+
+
+def test_positions_depend_on_distance_alone():
+    p = transformer.positions(40, 16)
+    assert p.shape == (40, 16)
+    assert torch.equal(p[0], torch.tensor([0.0, 1.0] * 8))
+    assert torch.allclose(p[3] @ p[8], p[23] @ p[28], atol=1e-4)
+    assert p[5, 2] == pytest.approx(torch.tensor(5 / 10_000 ** (2 / 16)).sin().item())
+
+
+def test_dropout_is_off_in_eval_and_on_in_training():
+    torch.manual_seed(0)
+    model = transformer.Translator(20, 30, C=32, H=4, dropout=0.5)
+    x, y = padded_batch()
+    assert not torch.equal(model(x, y), model(x, y))
+    model.eval()
+    assert torch.equal(model(x, y), model(x, y))
+
+
+def test_gpt2_of_the_library_and_ours_agree():
+    torch.manual_seed(0)
+    library = gpt2.random_gpt2(40)
+    ids = torch.randint(40, (3, 20))
+    with torch.no_grad():
+        difference = (gpt2.from_gpt2(library)(ids) - library(ids).logits).abs().max()
+    assert difference < 1e-5
+
+
+# --- measuring
+
+
+ROW = {
+    "en": "my small red boat",
+    "fr": "mon petit bateau rouge",
+    "alignment": [[0, 0], [1, 1], [2, 3], [3, 2]],
+}
+
+
+def test_order_of_adjectives_is_read_from_the_output():
+    red, small = ("red",), ("small",)
+    row = ROW | {"en": "my red boat", "alignment": [[0, 0], [1, 3], [2, 2]]}
+    assert translation.share_after_noun([row], ["mon bateau rouge"], red) == 1
+    assert translation.share_after_noun([row], ["mon rouge bateau"], red) == 0
+    row = ROW | {"en": "my small boat", "alignment": [[0, 0], [1, 1], [2, 2]]}
+    assert translation.share_after_noun([row], ["mon petit bateau"], small) == 0
+
+
+def test_share_on_link_counts_target_words():
+    looks = torch.zeros(1, 5, 4)
+    for fr, en in ((0, 0), (1, 1), (2, 3), (3, 3)):  # the last one is wrong
+        looks[0, fr, en] = 1
+    assert translation.share_on_link([ROW], looks) == 0.75
+
+
+def test_ids_and_back():
+    rows = [ROW, ROW | {"en": "my boat", "fr": "mon bateau"}]
+    words = translation.vocabulary(rows, "en")
+    assert words == ["<pad>", "<start>", "<end>", "boat", "my", "red", "small"]
+    ids = translation.to_ids(["my boat", "boat"], words, is_target=True)
+    assert ids.tolist() == [[1, 4, 3, 2], [1, 3, 2, 0]]
+    assert translation.bleu(rows, [row["fr"] for row in rows]) == pytest.approx(100)
+
+
+def test_colours_are_swapped_where_there_are_two():
+    assert translation.has_two_colours("a red drum and a pink bell")
+    assert not translation.has_two_colours("a red drum and a red bell")
+    assert not translation.has_two_colours("a red drum")
+    swapped = translation.swap_colours("a red drum and a pink bell")
+    assert swapped == "a pink drum and a red bell"
+
+
+def test_chains_are_counted():
+    x = torch.ones(2, requires_grad=True)
+    step = x * 2
+    assert cost.longest_chain(step) == 2  # reading x, and one product
+    assert cost.longest_chain((step + 1) * (x - 1)) == 4
+    assert cost.seconds(torch.add, x, x) > 0
