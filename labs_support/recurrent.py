@@ -70,8 +70,8 @@ class GatedRNN(nn.Module):
         return self.head(self.cell(self.embedding(x))[0])
 
 
-def train_rnn(model: nn.Module, ids: list[int], n_steps: int = 500) -> float:
-    """Return the last loss of training on random windows of 32 words, in nats.
+def train_rnn(model: nn.Module, ids: list[int], n_steps: int = 500) -> None:
+    """Train a language model in place on random windows of 32 words.
 
     Args:
         model: gives logits (B, T, V) for ids (B, T).
@@ -91,7 +91,6 @@ def train_rnn(model: nn.Module, ids: list[int], n_steps: int = 500) -> float:
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         schedule.step()
-    return loss.item()
 
 
 def recall_batch(

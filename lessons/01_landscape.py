@@ -232,7 +232,7 @@ def learn_rules(x, y, n_rules=40):
         word = np.abs(gain).argmax()
         rules.append((word, gain[word] > 0))
         is_left &= x[:, word] == 0
-    return rules, y[is_left].mean() > 0.5
+    return rules, y[is_left].sum() * 2 > is_left.sum()
 
 
 # %%
@@ -408,12 +408,12 @@ timeline.draw_benchmarks(ax)
 plt.show()
 
 # %% [markdown]
-# Five years at first, then one to three: that is the message people take away. Read the file
-# for what the curve hides. "Human" on ImageNet is the better of two people; on MMLU it is an
-# estimate from exam results, and untrained people reach 34.5 in the same paper. Gemini's 90.04 counts 32
-# attempts per question; asked like the others it reaches 83.7, below GPT-4. Only the best
-# system of each year is shown, tests leak into training sets, and passing a test is not
-# doing the job.
+# Five years at first, then one to three: that is the message people take away. Read the
+# file for what the curve hides. "Human" on ImageNet is the better of two people; on MMLU
+# it is an estimate from exam results, and untrained people reach 34.5 in the same paper.
+# Gemini's 90.04 counts 32 attempts per question; asked like the others it reaches 83.7,
+# below GPT-4. Only the best system of each year is shown, tests leak into training sets,
+# and passing a test is not doing the job.
 
 # %% [markdown]
 # ## What makes language hard
@@ -567,10 +567,10 @@ claim("01.5e", "Share of figures of speech read by meaning", np.mean(closer), be
 # complaint. Predict what our classifier makes of it.
 
 # %%
-print("consistent values:", [value for value in (True, False) if value == (not value)])
-about = ["the word nightmare has nine letters", "the word perfection has ten letters"]
-for sentence in about:
-    print(sentence, "->", "praise" if mood(sentence) > 0 else "complaint")
+consistent = [value for value in (True, False) if value == (not value)]
+print(f"consistent truth values: {consistent}")
+for sentence in ("the word nightmare has nine letters", "the word perfect has seven"):
+    print(f"{sentence}: {'praise' if mood(sentence) > 0 else 'complaint'}")
 
 # %% [markdown]
 # What was hard, and how you saw it:
@@ -785,8 +785,8 @@ plt.show()
 # %% [markdown]
 # The network beats the trigram with one state instead of a table of counts. Look at the
 # fourth bar, too: on reviews that repeat whole clauses, counting three words back does as
-# well or better. N-grams lost on open text, where most four-word sequences never occur
-# twice.
+# well or better. On open text most four-word sequences never occur twice, and counting has
+# nothing to count.
 #
 # Now let all of them write, one drawn word at a time.
 
@@ -817,7 +817,7 @@ writers["RNN"] = rnn_probs
 _, ax = plt.subplots()
 for row, (name, next_probs) in enumerate(writers.items()):
     ax.text(-0.15, -row, name, weight="bold", va="top", size=8)
-    ax.text(0, -row, textwrap.fill(write(next_probs), 84), va="top", size=7)
+    ax.text(0, -row, textwrap.fill(write(next_probs), 74), va="top", size=8)
 ax.set(ylim=(-5, 0), xlim=(-0.15, 1))
 ax.axis("off")
 plt.show()
@@ -850,14 +850,14 @@ _, ax = plt.subplots()
 ax.plot(distances, elman, "o-", color=figures.ACCENT, label="Elman network")
 ax.plot(distances, gated, "o-", color="black", label="gated network")
 ax.axhline(1 / recurrent.N_SYMBOLS, color=figures.CONTEXT, ls="--", label="chance")
-ax.set(xlabel="fillers between", ylabel="recall accuracy", xticks=distances)
+ax.set(xlabel="number of fillers", ylabel="recall accuracy", xticks=distances)
 ax.legend()
 plt.show()
 
 # %%
 claim("01.4a", "The Elman network recalls a symbol over 2 fillers", elman[0], above=0.95)
 claim("01.4b", "Over 32 fillers the Elman network is at chance, 0.125", elman[-1], below=0.16)
-claim("01.4c", "Over 32 fillers a gated network is not", gated[-1], above=0.25)
+claim("01.4c", "Over 16 fillers a gated network still recalls", gated[-2], above=0.4)
 
 # %% [markdown]
 # Why? The error has to travel back through every step, and each step multiplies it by the

@@ -119,9 +119,11 @@ print(ids)
 
 # %% [markdown]
 # Frequent words are one token, the space included. A rarer word falls into parts that occur
-# in other words; with only 512 tokens that happens early. GPT-2 has 50,257. Now the proof: the `tokenizers` library, written in Rust, learns from the
-# same text with the same pieces. They share no code, only the rule. The claim compares
-# every id of the unseen reviews.
+# in other words; with only 512 tokens that happens early. GPT-2 has 50,257.
+#
+# Now the proof: the `tokenizers` library, written in Rust, learns from the same text with
+# the same pieces. They share no code, only the rule. The claim compares every id of the
+# unseen reviews.
 
 # %%
 library = tokens.library_twin(reviews["train"], size=512)
@@ -391,8 +393,8 @@ print(tuple(heads(x, source).shape), tuple(heads.weights.shape))
 # narrower.
 #
 # Lesson 01 showed a recurrent network that forgets: beyond a certain distance it could not
-# recall the first word better than by guessing among eight. Set attention the same
-# task, with the same budget of 300 steps. `Recaller` is an embedding, one attention layer of
+# recall the first word better than by guessing among eight. Set attention the same task,
+# with the same budget of 300 steps. `Recaller` is an embedding, one attention layer of
 # eight heads in which the last token asks, and a head that names the word. What do you
 # expect?
 

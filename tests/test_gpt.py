@@ -229,3 +229,40 @@ def test_a_setting_out_of_range_is_named(name, value):
     tool = {"temperature": sampling.heat, "top_k": sampling.keep_k}
     with pytest.raises(ValueError, match=f"{name} is {value}"):
         tool.get(name, sampling.keep_p)(torch.zeros(3), value)
+
+
+# --- found by the planted faults of `make mutants`
+
+
+def test_layers_that_join_the_residual_stream_start_smaller():
+    torch.manual_seed(0)
+    config = gpt.GPTConfig(vocabulary=99, context=8, width=96, n_layers=8, n_heads=4)
+    block = gpt.GPT(config).blocks[5]
+    for branch in (block.out, block.down):
+        ratio = branch.weight.std() / block.qkv.weight.std()
+        assert ratio.item() == pytest.approx(1 / (2 * 8) ** 0.5, rel=0.05)
+
+
+def test_gradients_of_a_step_are_those_of_its_batch_alone():
+    model, batches = (
+        small_gpt(),
+        list(zip(*torch.randint(50, (2, 3, 4, 8)), strict=True)),
+    )
+    losses = list(gpt.train_gpt(model, batches, 3, rate=0.0))  # weights stay
+    assert len(losses) == 3
+    found = [weight.grad.clone() for weight in model.parameters()]
+    model.zero_grad()
+    model.loss(*batches[-1]).backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for weight, grad in zip(model.parameters(), found, strict=True):
+        assert torch.allclose(weight.grad, grad, atol=1e-6)
+
+
+def test_training_follows_the_schedule(monkeypatch):
+    monkeypatch.setattr(gpt, "warm_cosine", lambda step, *_: 1.0 if step == 0 else 0.0)
+    model, batches = small_gpt(), gpt.windows(torch.arange(40), 8, 4)
+    seen = [model.tokens.weight.detach().clone()]
+    for _ in gpt.train_gpt(model, batches, 3):
+        seen.append(model.tokens.weight.detach().clone())
+    assert not torch.equal(seen[0], seen[1])
+    assert torch.equal(seen[1], seen[2]) and torch.equal(seen[2], seen[3])

@@ -357,3 +357,29 @@ def test_fill_names_a_missing_slot():
 
     with pytest.raises(KeyError, match="colour"):
         fill("a {colour} hat", {}, random.Random(0))
+
+
+def without_an(text):
+    """Return the text with "a" for "an", which depends on what fills a slot."""
+    return re.sub(r"\b([Aa])n ", r"\1 ", text)
+
+
+def pattern_of(template):
+    """Return the regular expression of the texts that a template can become."""
+    parts = re.split(r"(\{[^{}]+\}|[\[\]|])", without_an(template))
+    marks = {"[": "(?:", "]": ")", "|": "|"}
+    return "".join(
+        ".+" if p.startswith("{") else marks.get(p) or re.escape(p) for p in parts
+    )
+
+
+@pytest.mark.parametrize("flaw", ["curt", "flattery", "refuses", "long", "rude"])
+def test_the_rejected_reply_is_the_one_with_the_flaw(flaw):
+    pools = {"long": ["padding"], "rude": ["rude", "rude_open"]}.get(flaw, [flaw])
+    lines = [line for pool in pools for line in read_words("replies")[pool]]
+    flawed = re.compile("|".join(f"(?:{pattern_of(t)})" for t in lines), re.IGNORECASE)
+    found = [r for r in every_row("replies") if r["wording"].endswith(f"/{flaw}")]
+    assert found
+    for row in found:
+        assert flawed.search(without_an(row["rejected"])), row
+        assert not flawed.search(without_an(row["chosen"])), row

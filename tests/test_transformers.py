@@ -214,3 +214,37 @@ def test_chains_are_counted():
     assert cost.longest_chain(step) == 2  # reading x, and one product
     assert cost.longest_chain((step + 1) * (x - 1)) == 4
     assert cost.seconds(torch.add, x, x) > 0
+
+
+# --- found by the planted faults of `make mutants`
+
+
+def test_recaller_reads_the_first_token():
+    torch.manual_seed(0)
+    model, x = attention.Recaller(9, 16), torch.randint(9, (4, 6))
+    changed = x.clone()
+    changed[:, 0] = (x[:, 0] + 1) % 9
+    assert model(x).shape == (4, 1, 9)
+    assert (model(x) - model(changed)).abs().amax(dim=(1, 2)).min() > 1e-4
+
+
+def test_bleu_falls_with_every_wrong_word():
+    rows = [ROW | {"fr": "mon petit bateau rouge est ici"}] * 2
+    right, wrong = rows[0]["fr"], "mon petit bateau bleu est ici"
+    scores = [translation.bleu(rows, o) for o in ([right, wrong], [wrong, wrong])]
+    assert 100 > scores[0] > scores[1] > 0
+
+
+def test_translation_goes_on_from_the_words_written_so_far():
+    class Counter:
+        """Writes the word after the last one, and notes what it was given."""
+
+        def encode(self, x):
+            return x, x != 0
+
+        def decode(self, y, memory, mask):
+            return F.one_hot((y + 2) % 7, 7).float()  # 1 start -> 3, 3 -> 5, 5 -> 0
+
+    words = ["<pad>", "<start>", "<end>", "un", "x", "bateau", "y"]
+    (text,) = translation.translate(Counter(), ["un"], words, words)
+    assert text == "un bateau <pad>"

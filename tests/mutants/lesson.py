@@ -2,7 +2,7 @@
 
     python tests/mutants/lesson.py 02
 
-The exit status is 1 if a cell failed; the last line printed says how.
+The exit status is 3 if a cell failed; the last line printed says how.
 """
 
 import sys
@@ -13,6 +13,7 @@ from nbformat import v4
 import labs_support
 from labs_support import build
 
+RED = 3
 HERE = Path.cwd().resolve()
 IS_HERE = (
     f"assert labs_support.__file__.startswith({str(HERE)!r}), labs_support.__file__"
@@ -28,7 +29,7 @@ def main(number: str) -> int:
         build.execute(nb)
     except build.LessonFailed as problem:
         print(str(problem).strip().splitlines()[-1])
-        return 1
+        return RED
     return 0
 
 
