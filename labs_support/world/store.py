@@ -107,7 +107,9 @@ def sha256(file: Path) -> str:
 
 def files(name: str = "") -> list[Path]:
     """Return the files of one data set, or those of all of them."""
-    return sorted(p for p in (DATA / name).glob("**/*" if name else "*/**/*") if p.is_file())
+    return sorted(
+        p for p in (DATA / name).glob("**/*" if name else "*/**/*") if p.is_file()
+    )
 
 
 def write_checksums() -> None:
