@@ -3,7 +3,8 @@
 # Both need Python 3.11-3.13 and nothing else. PYTHON=python3.12 names another Python,
 # LABS_TORCH=cpu installs PyTorch without CUDA (Linux), ARGS="..." is passed on.
 
-PYTHON ?= python3
+# an environment that is there keeps its Python
+PYTHON ?= $(firstword $(wildcard .venv/bin/python) python3)
 BIN := .venv/bin
 ARGS ?=
 WORKERS ?= 2

@@ -103,22 +103,17 @@ def install(python, torch):
         call(uv + package, "install labs_support")
 
 
-def main():
-    """Create or bring up to date .venv; return at once when nothing changed."""
-    problem = python_problem(sys.version_info)
-    if problem:
-        sys.exit(problem)
-    torch = os.environ.get("LABS_TORCH", "default")
-    if torch not in ("default", "cpu"):
-        sys.exit("LABS_TORCH is {!r}; it can be 'cpu' or 'default'.".format(torch))
-    wanted = fingerprint(torch)
-    if STAMP.exists() and STAMP.read_text() == wanted:
-        return
-    print("Setting up .venv (first time: some minutes, 7 GB) ...", flush=True)
-    python = VENV / ("Scripts/python.exe" if IS_WINDOWS else "bin/python")
+def make_venv(python):
+    """Create .venv, anew where it belongs to another version of Python."""
+    version = "import sys; print(sys.version_info[:2])"
+    if python.exists():
+        command = [str(python), "-c", version]
+        found = subprocess.run(command, stdout=subprocess.PIPE, universal_newlines=True)
+        if found.stdout.strip() == str(sys.version_info[:2]):
+            return
     try:
         venv.create(
-            str(VENV), with_pip=True, clear=VENV.exists() and not python.exists()
+            str(VENV), with_pip=True, clear=VENV.exists(), symlinks=not IS_WINDOWS
         )
     except PermissionError:
         sys.exit(
@@ -130,8 +125,26 @@ def main():
             "Python could not create a virtual environment. On Debian and Ubuntu: "
             "sudo apt install python3-venv, then run the same command again."
         )
+
+
+def main():
+    """Create or bring up to date .venv; return at once when nothing changed."""
+    problem = python_problem(sys.version_info)
+    if problem:
+        sys.exit(problem)
+    done = STAMP.read_text().split() if STAMP.exists() else []
+    chosen = done[0] if len(done) == 2 else "default"
+    torch = os.environ.get("LABS_TORCH", chosen)  # what was chosen once stays
+    if torch not in ("default", "cpu"):
+        sys.exit("LABS_TORCH is {!r}; it can be 'cpu' or 'default'.".format(torch))
+    wanted = fingerprint(torch)
+    if wanted in done:
+        return
+    print("Setting up .venv (first time: some minutes, 7 GB) ...", flush=True)
+    python = VENV / ("Scripts/python.exe" if IS_WINDOWS else "bin/python")
+    make_venv(python)
     install(python, torch)
-    STAMP.write_text(wanted)
+    STAMP.write_text("{} {}".format(torch, wanted))
 
 
 if __name__ == "__main__":

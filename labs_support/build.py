@@ -93,7 +93,11 @@ def execute(nb, *, env: dict[str, str] | None = None, on_cell: Callable | None =
         LessonFailed: if a cell stops with an error; the message shows which and why.
     """
     from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError
+    from nbclient.exceptions import (
+        CellExecutionError,
+        CellTimeoutError,
+        DeadKernelError,
+    )
 
     client = NotebookClient(
         nb,
@@ -102,15 +106,20 @@ def execute(nb, *, env: dict[str, str] | None = None, on_cell: Callable | None =
         store_widget_state=False,
         extra_arguments=["--IPKernelApp.log_level=ERROR"],
         resources={"metadata": {"path": str(NOTEBOOKS)}},
-        on_cell_executed=lambda **_: on_cell() if on_cell else None,
+        on_cell_start=lambda **_: on_cell() if on_cell else None,
     )
     kernel_env = {"OMP_NUM_THREADS": "1", **os.environ, **(env or {})}
     with _Watch(client) as watch:
         try:
             asyncio.run(client.async_execute(env=kernel_env))
-        except CellExecutionError as error:
+        except (CellExecutionError, CellTimeoutError) as error:
             plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
             raise LessonFailed(plain) from None
+        except DeadKernelError:
+            raise LessonFailed(
+                "The kernel died, most often for want of memory: close other programs "
+                "and run the same command again."
+            ) from None
     nb.metadata = KERNEL
     return watch.cost()
 

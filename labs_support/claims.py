@@ -105,8 +105,8 @@ def _bound(value, unit, below, above, equals, within) -> tuple[bool, str]:
         words.append(f"below {_plain(below)}{unit}")
     if equals is not None:
         checks.append(abs(value - equals) <= within)
-        tolerance = f" within {_plain(within)}" if within else ""
-        words.append(f"exactly {_plain(equals)}{tolerance}{unit}")
+        tolerance = f" give or take {_plain(within)}" if within else ""
+        words.append(f"{'' if within else 'exactly '}{_plain(equals)}{tolerance}{unit}")
     if not checks:
         raise ValueError("a claim needs a bound: below, above or equals")
     return all(checks), " and ".join(words)
@@ -156,7 +156,7 @@ def claim(
 def _shown(record: Record) -> str:
     """Return value and bound as printed; only what may vary stands behind ≈."""
     unit = f" {record.unit}" if record.unit else ""
-    if record.bound.startswith("exactly") and " within " not in record.bound:
+    if record.bound.startswith("exactly"):
         return f"{number(record.value)}{unit} ({record.bound})"
     return f"≈ {number(record.value)}{unit} ({record.bound})"
 

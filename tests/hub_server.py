@@ -70,8 +70,8 @@ class HubHandler(BaseHTTPRequestHandler):
         )
 
     def file(self, repo, name):
-        path = repo / name
-        if not path.is_file():
+        path = (repo / name).resolve()
+        if not path.is_file() or not path.is_relative_to(repo.resolve()):
             return self.missing("EntryNotFound", ("X-Repo-Commit", commit(repo)))
         head = (("X-Repo-Commit", commit(repo)), ("ETag", f'"{digest(path)}"'))
         return self.send(200, path.read_bytes(), *head)

@@ -58,7 +58,8 @@ def test_fault_is_planted_wherever_the_function_stands(fault):
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.id)
 def test_fault_names_who_should_notice(fault):
     for test in fault.tests:
-        assert (ROOT / test.partition("::")[0]).is_file(), test
+        file, _, function = test.partition("::")
+        assert f"def {function}" in (ROOT / file).read_text(encoding="utf-8"), test
     assert all((ROOT / "data" / name).is_dir() for name in fault.rebuild)
     assert not fault.lesson or len(list(ROOT.glob(f"lessons/{fault.lesson}_*.py"))) == 1
     assert 15 < len(fault.wrong) < 100 and fault.wrong[-1] != "."

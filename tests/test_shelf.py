@@ -51,7 +51,9 @@ def test_truncated_weights_are_one_sentence(damaged):
     with pytest.raises(shelf.DamagedModel) as error:
         shelf.folder(shelf.role("text-encoder"))
     assert "model.safetensors is damaged" in str(error.value)
-    assert "18 bytes" in str(error.value) and "To repair: uv pip" in str(error.value)
+    assert "18 bytes" in str(error.value) and "-m uv pip install --reinstall" in str(
+        error.value
+    )
     assert "\n" not in str(error.value)
 
 
