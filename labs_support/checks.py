@@ -15,6 +15,8 @@ check never raises: a notebook with open exercises still runs to its end.
 import dis
 import inspect
 import json
+import math
+import numbers
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -31,6 +33,21 @@ def expect(condition: bool, message: str) -> None:
     """Raise Wrong with the message unless the condition holds."""
     if not condition:
         raise Wrong(message)
+
+
+def expect_number(got: object, wanted: float, message: str) -> None:
+    """Raise Wrong unless got is a number, of any library, that is close to wanted.
+
+    Args:
+        got: what the learner's function returned.
+        wanted: the right answer.
+        message: the input, as the subject of "should be 2, not 3".
+    """
+    is_close = isinstance(got, numbers.Real) and math.isclose(
+        got, wanted, rel_tol=1e-6, abs_tol=1e-6
+    )
+    shown = textwrap.shorten(repr(got), 80)
+    expect(is_close, f"{message} should be {wanted:.4g}, not {shown}")
 
 
 def _steps(code: CodeType) -> list[tuple]:
@@ -57,6 +74,24 @@ def _untouched(attempt: Callable, starter: Callable | None) -> bool:
     nothing = ("RESUME", "NOP", "RETURN_VALUE")
     does = [step for step in _steps(code) if step[0] not in nothing]
     return does in ([("LOAD_CONST", "None")], [("RETURN_CONST", "None")])
+
+
+def _blame(attempt: Callable, error: BaseException) -> str:
+    """Return in one line why a check stopped: the learner's code or what it returned.
+
+    Called while the error is being handled.
+    """
+    name = type(error).__name__
+    text = textwrap.shorten(f"{name}: {error}", 200).removesuffix(":")
+    code = getattr(attempt, "__code__", None)
+    own = [place for place in inspect.trace() if place.frame.f_code is code]
+    if own:
+        line = (own[-1].code_context or ["?"])[0].strip()
+        return f": your function stops with {text} (line {own[-1].lineno}: {line})"
+    called = getattr(attempt, "__qualname__", name)
+    if isinstance(error, TypeError) and str(error).startswith(f"{called}()"):
+        return f": your function cannot be called as the exercise does: {error}"
+    return f": what it returns cannot be used: {text}"
 
 
 @dataclass
@@ -108,12 +143,8 @@ class Exercise:
             self.verify(attempt)
         except Wrong as problem:
             return "✗", f": {problem}"
-        except Exception as error:  # whatever the learner's code does, say it and go on
-            where = inspect.trace()[-1]
-            return "✗", (
-                f": your function stops with {type(error).__name__}: {error} "
-                f"(line {where.lineno}: {(where.code_context or ['?'])[0].strip()})"
-            )
+        except (Exception, SystemExit) as error:  # say what happened and go on
+            return "✗", _blame(attempt, error)
         return "●", ": correct"
 
     def hint(self) -> None:
@@ -129,11 +160,12 @@ class Exercise:
 
 def progress() -> dict[str, bool]:
     """Return {exercise id: solved} of this learner; empty when there is none yet."""
-    path = settings.read().home / "progress.json"
+    path = settings.home() / "progress.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
+    return found if isinstance(found, dict) else {}
 
 
 def record_progress(id: str, is_solved: bool) -> None:
@@ -141,7 +173,7 @@ def record_progress(id: str, is_solved: bool) -> None:
 
     A folder that cannot be written to costs the record, never the lesson.
     """
-    path = settings.read().home / "progress.json"
+    path = settings.home() / "progress.json"
     done = progress()
     done[id] = done.get(id, False) or is_solved
     try:

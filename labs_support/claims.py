@@ -9,6 +9,7 @@ measurement, so that README, slides and CLAIMS.md take their numbers from the le
 import json
 import math
 import os
+import re
 import statistics
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
@@ -161,11 +162,20 @@ def _shown(record: Record) -> str:
     return f"≈ {number(record.value)}{unit} ({record.bound})"
 
 
+def order(id: str) -> list:
+    """Return a sort key for claim ids that puts 02.10 behind 02.9."""
+    parts = re.findall(r"\d+|[a-z]", id)
+    return [int(part) if part.isdigit() else part for part in parts]
+
+
 def table() -> None:
     """Show the claims measured so far in this notebook as a table."""
     from IPython.display import Markdown, display
 
     latest = {record.id: record for record in RECORDS}
     lines = ["| | claim | measured |", "|---|---|---|"]
-    lines += [f"| {r.id} | {r.text} | {_shown(r)} |" for r in latest.values()]
+    lines += [
+        f"| {id} | {latest[id].text} | {_shown(latest[id])} |"
+        for id in sorted(latest, key=order)
+    ]
     display(Markdown("\n".join(lines)))

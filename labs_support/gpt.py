@@ -12,6 +12,7 @@ from itertools import islice
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.lr_scheduler import LambdaLR
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,7 @@ class GPTConfig:
         width: channels per token, C; a multiple of n_heads.
         n_layers: number of blocks.
         n_heads: attention heads per block, H.
-        gelu: "none" for the exact GELU (on a CPU more than twice as fast), "tanh" for
-            the approximation that GPT-2 was trained with.
+        gelu: "none" for the exact GELU (twice as fast on a CPU), "tanh" as in GPT-2.
     """
 
     vocabulary: int
@@ -34,6 +34,12 @@ class GPTConfig:
     n_layers: int
     n_heads: int
     gelu: str = "none"
+
+    def __post_init__(self):
+        if self.width % self.n_heads:
+            raise ValueError(
+                f"width {self.width} is no multiple of {self.n_heads} heads; make it one"
+            )
 
 
 class KVCache:
@@ -50,10 +56,9 @@ class KVCache:
     def __init__(self, config, n_sequences=1, device="cpu"):
         head_width = config.width // config.n_heads
         shape = (n_sequences, config.n_heads, config.context, head_width)
-        self.keys = [torch.empty(shape, device=device) for _ in range(config.n_layers)]
-        self.values = [
-            torch.empty(shape, device=device) for _ in range(config.n_layers)
-        ]
+        layers = range(config.n_layers)
+        self.keys = [torch.empty(shape, device=device) for _ in layers]
+        self.values = [torch.empty(shape, device=device) for _ in layers]
         self.length = 0
 
     def extend(self, layer, k, v):
@@ -112,13 +117,10 @@ class GPT(nn.Module):
     The head is the token embedding again (tied): a row is the vector of a token, both
     when it is read and when it is predicted.
 
-    Args:
-        config: sizes of the model.
-
     Source: Radford et al. (2019), GPT-2.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: GPTConfig):
         super().__init__()
         self.config = config
         self.tokens = nn.Embedding(config.vocabulary, config.width)
@@ -133,9 +135,13 @@ class GPT(nn.Module):
                 nn.init.normal_(weight, std=std / math.sqrt(n_added))
 
     def read(self, ids, cache=None):
-        """Return one vector per token, all blocks done, (B, T) -> (B, T, C)."""
+        """Return a vector per token, (B, T) -> (B, T, C); ValueError if T is too long."""
         start = cache.length if cache else 0
         end = start + ids.shape[1]
+        if end > self.config.context:
+            raise ValueError(
+                f"{end} tokens exceed the context of {self.config.context}; give fewer"
+            )
         x = self.tokens(ids) + self.positions.weight[start:end]  # (B, T, C)
         for block in self.blocks:
             x = block(x, cache)
@@ -160,11 +166,13 @@ def windows(ids: Tensor, length: int, size: int, seed: int = 0) -> Iterator:
     """Yield batches (x, y) of random windows, each (B, T); y is x one token later.
 
     Args:
-        ids: the text as one row of token ids, (N,), N > length.
+        ids: the text as one row of token ids, (N,); ValueError unless N > length.
         length: tokens per window, T.
         size: windows per batch, B.
         seed: seed of the places drawn.
     """
+    if len(ids) <= length:
+        raise ValueError(f"{len(ids)} tokens hold no window of {length} + 1; give more")
     generator = torch.Generator().manual_seed(seed)
     while True:
         starts = torch.randint(len(ids) - length, (size, 1), generator=generator)
@@ -187,7 +195,7 @@ def train_gpt(
 
     Args:
         model: a module with loss(x, y).
-        batches: pairs of ids (x, y), each (B, T); at least n_steps of them.
+        batches: pairs of ids (x, y), each (B, T), on any device; at least n_steps.
         n_steps: steps to take.
         rate: largest learning rate, reached after a twentieth of the steps.
     """
@@ -195,12 +203,11 @@ def train_gpt(
         model.parameters(), lr=rate, betas=(0.9, 0.95), weight_decay=0.1, fused=True
     )
     n_warm = 1 + n_steps // 20
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: warm_cosine(step, n_steps, n_warm)
-    )
+    schedule = LambdaLR(optimizer, lambda step: warm_cosine(step, n_steps, n_warm))
+    device = next(model.parameters()).device
     model.train()
     for x, y in islice(batches, n_steps):
-        loss = model.loss(x, y)
+        loss = model.loss(x.to(device), y.to(device))
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -216,33 +223,26 @@ def greedy(logits: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def generate(
-    model: GPT,
-    ids: Tensor,
-    n_new: int,
-    choose: Callable[[Tensor], Tensor] = greedy,
-    use_cache: bool = True,
+    model: GPT, ids: Tensor, n_new: int, choose: Callable = greedy, use_cache: bool = True
 ) -> Tensor:
     """Return ids with n_new more, each chosen after all before it, (B, T + n_new).
 
     Args:
         model: a GPT.
-        ids: what has been read, (B, T), T >= 1.
-        n_new: tokens to add.
+        ids: what has been read, (B, T), T >= 1, on any device.
+        n_new: tokens to add; ValueError if the text would outgrow the context.
         choose: picks an id per row from logits (B, V).
         use_cache: read only the newest token in each step, not all again.
-
-    Raises:
-        ValueError: if the text would outgrow the context of the model.
     """
+    ids = ids.to(model.tokens.weight.device)
     B, T = ids.shape
     if T + n_new > model.config.context:
         raise ValueError(
-            f"{T} + {n_new} tokens are more than the {model.config.context} that the "
-            "model can see; shorten the prompt or ask for fewer"
+            f"{T} + {n_new} tokens exceed the {model.config.context} of the context; "
+            "shorten the prompt or ask for fewer"
         )
     cache = KVCache(model.config, B, ids.device) if use_cache else None
-    text = torch.cat([ids, ids.new_empty(B, n_new)], dim=1)
-    start = 0
+    start, text = 0, torch.cat([ids, ids.new_empty(B, n_new)], dim=1)
     for end in range(T, T + n_new):
         x = model.read(text[:, start:end], cache)  # (B, T or 1, C)
         text[:, end] = choose(model.predict(x[:, -1]))  # (B, V) -> (B,)

@@ -5,6 +5,7 @@ parts other names.
 """
 
 import torch
+from torch import nn
 
 from labs_support.gpt import GPT, GPTConfig
 
@@ -18,8 +19,15 @@ NAMES = {
 }
 
 
-def random_gpt2(vocabulary: int = 50):
-    """Return a tiny GPT2LMHeadModel in which every weight is random, norms included."""
+def random_gpt2(vocabulary: int = 50) -> nn.Module:
+    """Return a tiny GPT2LMHeadModel in which every weight is random, norms included.
+
+    Args:
+        vocabulary: number of token ids, V.
+
+    Returns:
+        3 layers, 4 heads, width 32 and a context of 24 tokens, in eval mode.
+    """
     from transformers import GPT2Config, GPT2LMHeadModel
 
     sizes = {"n_positions": 24, "n_embd": 32, "n_layer": 3, "n_head": 4}
@@ -32,8 +40,12 @@ def random_gpt2(vocabulary: int = 50):
     return model.eval()
 
 
-def from_gpt2(library) -> GPT:
-    """Return a GPT with the weights of a GPT2LMHeadModel, in eval mode."""
+def from_gpt2(library: nn.Module) -> GPT:
+    """Return a GPT with the weights of a GPT2LMHeadModel, in eval mode.
+
+    Args:
+        library: a GPT2LMHeadModel of `transformers`.
+    """
     sizes = library.config
     layers, heads = sizes.n_layer, sizes.n_head
     model = GPT(

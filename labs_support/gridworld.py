@@ -10,11 +10,11 @@ from labs_support.figures import ACCENT
 MOVES = ((-1, 0), (1, 0), (0, 1), (0, -1))  # north, south, east, west
 HARBOUR = (
     "S..#....",
-    ".~.#.~..",
+    ".~...~..",
     ".~...~.#",
-    "...~....",
+    "..~~~~.~",
     ".#.~~~.~",
-    ".#.....G",
+    ".#.~...G",
 )
 
 
@@ -33,7 +33,7 @@ class GridWorld:
         lesson 01.
     """
 
-    def __init__(self, rows=HARBOUR, slip=0.1):
+    def __init__(self, rows: tuple[str, ...] = HARBOUR, slip: float = 0.1):
         self.tiles = np.array([list(row) for row in rows])
         self.slip = slip
         self.start = tuple(np.argwhere(self.tiles == "S")[0])
@@ -41,8 +41,13 @@ class GridWorld:
             p for p in np.ndindex(self.tiles.shape) if self.tiles[p] not in "#G"
         ]
 
-    def outcome(self, place, action):
-        """Return the next place and the reward of an action without wind."""
+    def outcome(self, place: tuple, action: int) -> tuple[tuple[int, int], int]:
+        """Return the next place and the reward of an action without wind.
+
+        Args:
+            place: (row, column) of the courier.
+            action: index into MOVES, 0 to 3.
+        """
         row, column = place[0] + MOVES[action][0], place[1] + MOVES[action][1]
         height, width = self.tiles.shape
         is_inside = 0 <= row < height and 0 <= column < width
@@ -51,23 +56,71 @@ class GridWorld:
         tile = self.tiles[row, column]
         return (row, column), -1 - 10 * (tile == "~") + 30 * (tile == "G")
 
-    def step(self, place, action, rng):
-        """Return the next place and the reward of an action in the wind."""
+    def step(
+        self, place: tuple, action: int, rng: np.random.Generator
+    ) -> tuple[tuple[int, int], int]:
+        """Return the next place and the reward of an action in the wind.
+
+        Args:
+            place: (row, column) of the courier.
+            action: index into MOVES, 0 to 3.
+            rng: a numpy Generator, the wind.
+        """
         if rng.random() < self.slip:
             action = rng.integers(len(MOVES))
         return self.outcome(place, action)
 
 
-def place_values(world, policy=None, n_sweeps=60):
-    r"""Return the expected return from every place, shape of the map.
+def n_moves(world: GridWorld, closed: str = "#") -> int:
+    """Return the moves of the shortest way from S to G in still air.
+
+    Args:
+        world: a `GridWorld`.
+        closed: letters of tiles that the way does not enter.
+
+    Raises:
+        ValueError: if there is no such way.
+    """
+    reached, moves = {world.start}, 0
+    while reached:
+        if any(world.tiles[place] == "G" for place in reached):
+            return moves
+        ahead = {world.outcome(p, a)[0] for p in reached for a in range(len(MOVES))}
+        ahead = {place for place in ahead if world.tiles[place] not in closed}
+        if ahead <= reached:
+            break
+        reached, moves = reached | ahead, moves + 1
+    raise ValueError(f"no way leads from S to G without the tiles {closed!r}")
+
+
+def route(world: GridWorld, policy: np.ndarray, limit: int = 100) -> str:
+    """Return the tiles that a policy enters from S to G in still air, as letters.
+
+    Args:
+        world: a `GridWorld`.
+        policy: one action per place, shape of the map.
+        limit: moves after which a way that leads nowhere is cut off.
+    """
+    place, tiles = world.start, ""
+    while not tiles.endswith("G") and len(tiles) < limit:
+        place, _ = world.outcome(place, policy[place])
+        tiles += world.tiles[place]
+    return tiles
+
+
+def place_values(
+    world: GridWorld, policy: np.ndarray | None = None, n_sweeps: int = 60
+) -> np.ndarray:
+    r"""Return the expected return from every place, (rows, columns).
 
     .. math:: V(s) = \max_a \left[ (1 - p) \, q(s, a) + p \, \overline{q}(s) \right]
 
     with q the reward plus the value of the next place and p the probability of wind.
 
     Args:
-        world: a `GridWorld`.
-        policy: one action per place; without it the best action is taken everywhere.
+        world: the map and its wind.
+        policy: one action per place, (rows, columns); without it the best action is
+            taken everywhere.
         n_sweeps: passes over the map; a policy that never delivers sinks with each.
 
     Source: Bellman (1957), Dynamic programming. Built in lesson 01.
@@ -83,13 +136,15 @@ def place_values(world, policy=None, n_sweeps=60):
     return values
 
 
-def q_learn(world, n_trips, seed):
+def q_learn(
+    world: GridWorld, n_trips: int, seed: int
+) -> tuple[np.ndarray, list[float]]:
     r"""Return action values learned by trial and error, and the return of every trip.
 
     .. math:: Q(s, a) \leftarrow Q(s, a) + \alpha [r + \max_{a'} Q(s', a') - Q(s, a)]
 
     Args:
-        world: a `GridWorld`; only `step` is used, never the map.
+        world: only its `step` is used, never the map.
         n_trips: trips from the start, each of at most 200 moves.
         seed: seed of wind and exploration.
 
@@ -118,13 +173,13 @@ def q_learn(world, n_trips, seed):
     return q, returns
 
 
-def draw_policy(ax, world, policy) -> None:
+def draw_policy(ax, world: GridWorld, policy: np.ndarray) -> None:
     """Draw the map (wet quays grey, walls dark) with an arrow for every action.
 
     Args:
         ax: axes to draw on.
-        world: a `GridWorld`.
-        policy: one action per place, shape of the map.
+        world: the map.
+        policy: one action per place, (rows, columns).
     """
     shade = 2 * (world.tiles == "#") + (world.tiles == "~")
     ax.imshow(shade, cmap="Greys", vmax=2.5)

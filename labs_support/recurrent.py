@@ -78,7 +78,7 @@ def train_rnn(model: nn.Module, ids: list[int], n_steps: int = 500) -> None:
         ids: the training text as word ids.
         n_steps: number of batches of 24 windows.
     """
-    text, rate = torch.tensor(ids), 6e-3
+    text, rate = torch.tensor(ids, device=next(model.parameters()).device), 6e-3
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=n_steps)
     for _ in range(n_steps):
@@ -126,10 +126,11 @@ def train_recall(
         generator: source of the batches, 64 sequences each.
         steps: number of batches.
     """
+    device = next(model.parameters()).device
     optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
     for _ in range(steps):
         x, y = recall_batch(64, distance, generator)
-        loss = F.cross_entropy(model(x)[:, -1], y)
+        loss = F.cross_entropy(model(x.to(device))[:, -1], y.to(device))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -142,7 +143,8 @@ def recall_accuracy(
 ) -> float:
     """Return the share of n fresh sequences whose symbol the model recalls."""
     x, y = recall_batch(n, distance, generator)
-    return (model(x)[:, -1].argmax(dim=-1) == y).float().mean().item()
+    best = model(x.to(next(model.parameters()).device))[:, -1].argmax(dim=-1)  # (B,)
+    return (best.cpu() == y).float().mean().item()
 
 
 def learned_recall(kind: type, distance: int, width: int, seed: int) -> float:

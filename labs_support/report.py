@@ -32,7 +32,7 @@ def summarise(records: list[dict]) -> list[dict]:
     for record in records:
         by_id.setdefault(record["id"], {})[record["seed"]] = record
     rows = []
-    for runs in (by_id[id] for id in sorted(by_id, key=_order)):
+    for runs in (by_id[id] for id in sorted(by_id, key=claims.order)):
         values = [run["value"] for run in runs.values()]
         last = list(runs.values())[-1]
         spread = claims.interval(values) if len(values) > 1 else (values[0],) * 3
@@ -46,11 +46,6 @@ def summarise(records: list[dict]) -> list[dict]:
             }
         )
     return rows
-
-
-def _order(id: str) -> tuple:
-    """Return a sort key that puts 02.10 behind 02.9."""
-    return tuple(int(n) if n.isdigit() else n for n in re.findall(r"\d+|[a-z]", id))
 
 
 def claims_markdown(rows: list[dict]) -> str:
@@ -81,7 +76,7 @@ def write_claims(records: list[dict]) -> list[dict]:
     rows = summarise(records)
     lessons = {row["id"][:2] for row in rows}
     kept = [row for row in read_claims() if row["id"][:2] not in lessons]
-    rows = sorted(kept + rows, key=lambda row: _order(row["id"]))
+    rows = sorted(kept + rows, key=lambda row: claims.order(row["id"]))
     CLAIMS_JSON.write_text(
         json.dumps(rows, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
     )

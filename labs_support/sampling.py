@@ -75,12 +75,15 @@ def probabilities(
         logits: (..., V).
         temperature: above 0; 1 changes nothing.
         top_k: number of tokens to keep; None for all.
-        top_p: mass to keep; 1 for all.
+        top_p: mass to keep, from 0 to 1; 1 for all.
+
+    Raises:
+        ValueError: if one of the three is out of its range.
     """
     logits = heat(logits, temperature)
     if top_k is not None:
         logits = keep_k(logits, top_k)
-    if top_p < 1:
+    if top_p != 1:
         logits = keep_p(logits, top_p)
     return logits.softmax(-1)
 

@@ -47,6 +47,11 @@ def _choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
     return value
 
 
+def home() -> Path:
+    """Return the folder for what belongs to the learner; no other setting is read."""
+    return Path(os.environ.get("LABS_HOME", ROOT / ".labs"))
+
+
 def read() -> Settings:
     """Return the settings of this process.
 
@@ -63,7 +68,7 @@ def read() -> Settings:
         device=_choice("LABS_DEVICE", "auto", DEVICES),
         seed=int(seed),
         chat=os.environ.get("LABS_CHAT", ""),
-        home=Path(os.environ.get("LABS_HOME", ROOT / ".labs")),
+        home=home(),
     )
 
 

@@ -5,6 +5,7 @@ more. Each skill is one function from words to something of the shop.
 """
 
 import random
+from dataclasses import fields
 from functools import cache
 from typing import NamedTuple
 
@@ -97,11 +98,17 @@ def draw(
         colour: one of `looks.COLOURS`.
         seed: chooses pose, light and what is not fixed.
         size: side in pixels.
-        **look: pattern and background, if they are to be fixed.
+        **look: pattern, background or pose, if they are to be fixed: any field of
+            `render.Scene`.
 
     Raises:
-        ValueError: if the shop has no such kind, colour, pattern or background.
+        ValueError: if the shop has no such kind, colour, pattern or background, or if a
+            picture has no such field.
     """
+    named = ("kind", "colour", "seed")
+    known = [f.name for f in fields(render.Scene) if f.name not in named]
+    for name in look.keys() - set(known):
+        raise ValueError(f"{name} cannot be fixed; use one of {', '.join(known)}.")
     rng = random.Random(f"draw-{seed}")
     scene = render.sample_scene(rng, kind=kind, colour=colour, **look)
     return render.render(scene, size)

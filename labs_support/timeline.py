@@ -1,4 +1,4 @@
-"""The history in data/timeline as figures: rings of AI, benchmarks, generative models.
+"""The history in data/timeline as figures: names of AI, benchmarks, generative models.
 
 Every date and score there has its source beside it.
 """
@@ -24,9 +24,10 @@ def levels(benchmark: dict) -> list[tuple[int, float]]:
     ]
 
 
-def year_passed(benchmark: dict) -> int:
-    """Return the year of the first machine at or above the human score."""
-    return next(year for year, level in levels(benchmark) if level >= 1)
+def first_past(benchmark: dict) -> dict:
+    """Return the row of the first machine at or above the human score."""
+    pairs = zip(benchmark["machines"], levels(benchmark), strict=True)
+    return next(machine for machine, (_, level) in pairs if level >= 1)
 
 
 def draw_rings(ax) -> None:

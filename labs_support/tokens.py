@@ -1,8 +1,11 @@
-"""Byte-pair encoding: text to token ids and back.
+r"""Byte-pair encoding: text to token ids and back.
 
 Built in lesson 02. A text is cut into pieces (a word with the space before it, or a run
 of marks), a piece into bytes, and the most frequent neighbours are merged, again and
-again. The ids are those of the `tokenizers` library trained on the same text.
+again. The ids are those of the `tokenizers` library trained on the same text, but for
+text with combining marks (accents apart from their letter, Devanagari vowel signs):
+Python's `\w` excludes these marks and the library's does not, so words that hold them
+are cut differently.
 """
 
 import re

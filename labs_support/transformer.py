@@ -64,7 +64,7 @@ class DecoderBlock(nn.Module):
     def forward(self, y, memory, memory_mask=None):
         """Return the tokens y, (B, T, C), after reading y so far and memory (B, S, C)."""
         z = self.norm1(y)
-        y = y + self.dropout(self.attention(z, z, causal_mask(y.shape[1])))
+        y = y + self.dropout(self.attention(z, z, causal_mask(y.shape[1]).to(y.device)))
         y = y + self.dropout(self.cross(self.norm2(y), memory, memory_mask))
         return y + self.dropout(self.mlp(self.norm3(y)))
 
@@ -84,17 +84,31 @@ class Translator(nn.Module):
         self.norm_x, self.norm_y = nn.LayerNorm(C), nn.LayerNorm(C)
         self.head = nn.Linear(C, n_target)
 
+    def add_positions(self, z):
+        """Return the embeddings z, (B, T, C), plus the encodings of places 0 to T - 1.
+
+        Raises:
+            ValueError: if there are more tokens than places.
+        """
+        T, n_places = z.shape[1], len(self.positions)
+        if T > n_places:
+            raise ValueError(
+                f"{T} tokens are more than the {n_places} places that the translator "
+                "knows; give it a shorter sentence"
+            )
+        return z + self.positions[:T]
+
     def encode(self, x):
         """Return the encoder's output, (B, S, C), and where x is not padding."""
         mask = (x != PAD)[:, None, None]  # (B, 1, 1, S)
-        z = self.source(x) + self.positions[: x.shape[1]]  # (B, S, C)
+        z = self.add_positions(self.source(x))  # (B, S, C)
         for block in self.encoder:
             z = block(z, mask)
         return self.norm_x(z), mask
 
     def decode(self, y, memory, mask):
         """Return logits of the token after each token of y, (B, T, V)."""
-        z = self.target(y) + self.positions[: y.shape[1]]  # (B, T, C)
+        z = self.add_positions(self.target(y))  # (B, T, C)
         for block in self.decoder:
             z = block(z, memory, mask)
         return self.head(self.norm_y(z))

@@ -16,6 +16,8 @@
 # gave it. Run the cells from top to bottom with Shift+Enter.
 
 # %%
+import textwrap
+
 import matplotlib.pyplot as plt
 
 from labs_support import claims, doctor, figures, settings, skills
@@ -53,12 +55,15 @@ claim("00.1", "Python, packages, model and data are sound", len(problems), equal
 #
 # The shop's handbook has 40 pages. A customer's question and each section of the handbook
 # become vectors of 384 numbers, and Lume returns the page whose vector points most nearly
-# the same way. No word of the question has to occur on the page.
+# the same way. No word of the question has to occur on the page. Below the scores stands the
+# section that matched: the answer with its source.
 
 # %%
-question = "My vase broke on the way home. Can I have my money back?"
-for found in skills.find_pages(question):
+question = "May I come in with my terrier?"
+hits = skills.find_pages(question)
+for found in hits:
     print(f"{found.item.slug:32} cosine ≈ {found.score:.2f}")
+print(textwrap.fill(hits[0].passage, 88))
 
 # %% [markdown]
 # One good answer proves little. So the lesson asks every test question that one page can
@@ -112,7 +117,8 @@ plt.show()
 
 # %% [markdown]
 # Measured over the whole catalogue: every product is asked for in a plain sentence, and
-# the first hit counts if it is the same kind of thing in the same colour.
+# the first hit counts if it is the same kind of thing in the same colour. The pattern is
+# asked for, too, but not judged.
 
 
 # %%
@@ -124,7 +130,7 @@ def is_hit(row):
 
 rows = store.rows("catalogue")
 right = sum(is_hit(row) for row in rows) / len(rows)
-claim("00.2b", "asked for a kind and a colour, Lume finds both", right, above=0.8)
+claim("00.2b", "products whose kind and colour the first hit has", right, above=0.8)
 
 # %% [markdown]
 # ## Lume draws
@@ -164,7 +170,7 @@ def mean_colours(name, n):
 
 judge = KNeighborsClassifier(5).fit(*mean_colours(f"learn-{SEED}", 600))
 as_asked = judge.score(*mean_colours(f"test-{SEED}", 300))
-claim("00.2c", "products are drawn in the colour asked for", as_asked, above=0.9)
+claim("00.2c", "drawings whose colour a classifier names as asked", as_asked, above=0.9)
 
 # %% [markdown]
 # ## How to work
@@ -172,7 +178,8 @@ claim("00.2c", "products are drawn in the colour asked for", as_asked, above=0.9
 # A lesson shows an idea on a few numbers, builds it, compares it with the library that
 # everybody uses, and measures a claim. Exercises look like this one: replace the three
 # dots, run the cell, and the check says ○ not attempted, ✗ what went wrong, or ● correct.
-# Take the # off the last two lines for a hint or the solution; hints come one by one.
+# Take the # off the last but one line for a hint, again for the next; the last line shows
+# the solution.
 
 # %% [markdown]
 # ### Exercise 00.1 · The best match ★ (3 min)
@@ -197,7 +204,8 @@ ex.best_match.check(best_match)
 # on your machine does not work, `labs doctor` says what. Three settings change what runs,
 # never what you type: `LABS_SEED=1` repeats a lesson with other random draws,
 # `LABS_DEVICE=cuda` uses a graphics card, and `LABS_PROFILE=hub` takes models from the
-# Hugging Face hub instead of the embedded ones.
+# Hugging Face hub instead of the embedded ones. Set them before you start, for example
+# `LABS_SEED=1 make lab`.
 
 # %% [markdown]
 # ## What we measured
@@ -216,7 +224,7 @@ claims.table()
 #
 # - [01 · The landscape](01_landscape.ipynb): what there is besides language models, and
 #   what made language hard before 2017.
-# - [02 · Transformers](02_transformers.ipynb): the mechanism inside every skill above,
-#   built from numbers up to a translator.
+# - [02 · Transformers](02_transformers.ipynb): the mechanism inside both searches
+#   above, built from numbers up to a translator.
 # - Melanie Mitchell, *Artificial Intelligence: A Guide for Thinking Humans* (2019): the
 #   best company for the questions that no benchmark answers.

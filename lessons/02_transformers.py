@@ -554,7 +554,7 @@ class DecoderBlock(nn.Module):
 
     def forward(self, y, memory, memory_mask=None):
         z = self.norm1(y)
-        y = y + self.dropout(self.attention(z, z, causal_mask(y.shape[1])))
+        y = y + self.dropout(self.attention(z, z, causal_mask(y.shape[1]).to(y.device)))
         y = y + self.dropout(self.cross(self.norm2(y), memory, memory_mask))
         return y + self.dropout(self.mlp(self.norm3(y)))
 

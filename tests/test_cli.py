@@ -8,7 +8,17 @@ import nbformat
 import pytest
 from typer.testing import CliRunner
 
-from labs_support import build, checks, cli, doctor, lab, report, settings, shelf
+from labs_support import (
+    build,
+    checks,
+    claims,
+    cli,
+    doctor,
+    lab,
+    report,
+    settings,
+    shelf,
+)
 from labs_support.world import store
 
 runner = CliRunner()
@@ -295,7 +305,7 @@ def test_marks_in_a_file_are_needed(tmp_path):
 
 def test_ids_sort_by_number():
     ids = ["02.10", "02.9", "02.2b", "02.2a", "10.1"]
-    assert sorted(ids, key=report._order) == ["02.2a", "02.2b", "02.9", "02.10", "10.1"]
+    assert sorted(ids, key=claims.order) == ["02.2a", "02.2b", "02.9", "02.10", "10.1"]
 
 
 def test_settings_are_read_from_the_environment(monkeypatch):

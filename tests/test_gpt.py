@@ -146,7 +146,7 @@ def test_sampled_generation_follows_the_chooser():
 
 
 def test_text_longer_than_the_context_is_refused():
-    with pytest.raises(ValueError, match="20 \\+ 5 tokens are more than the 24"):
+    with pytest.raises(ValueError, match="20 \\+ 5 tokens exceed the 24"):
         gpt.generate(small_gpt(), torch.zeros(1, 20, dtype=torch.long), 5)
 
 

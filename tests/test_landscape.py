@@ -164,6 +164,21 @@ def test_no_policy_beats_the_best_one():
     assert (gridworld.place_values(world, policy) <= best + 1e-9).all()
 
 
+def test_the_dry_way_is_longer_than_the_shortest():
+    harbour = gridworld.GridWorld()
+    assert gridworld.n_moves(harbour) == 12
+    assert gridworld.n_moves(harbour, closed="~") == 14
+    with pytest.raises(ValueError, match="no way leads from S to G"):
+        gridworld.n_moves(gridworld.GridWorld(("S~G",)), closed="~")
+
+
+def test_route_lists_the_tiles_entered():
+    world = gridworld.GridWorld(("S~", "#G"))
+    east, south = 2, 1
+    assert gridworld.route(world, np.array([[east, south], [0, 0]])) == "~G"
+    assert gridworld.route(world, np.zeros((2, 2), int), limit=5) == "SSSSS"
+
+
 # --- tribes, probes, timeline
 
 
@@ -214,6 +229,7 @@ def test_every_score_and_event_has_its_source():
     for benchmark in timeline.read("benchmarks"):
         assert benchmark["human"]["source"]
         assert benchmark["human"]["people"]
+        assert all(machine.get("samples", 2) > 1 for machine in benchmark["machines"])
         years = [machine["year"] for machine in benchmark["machines"]]
         assert years == sorted(years)
         assert years[0] >= benchmark["introduced"]
@@ -226,7 +242,7 @@ def test_levels_run_from_zero_to_the_human_score():
         "human": {"score": 10.0},
     }
     assert timeline.levels(benchmark) == [(2000, 0.0), (2004, 1.5)]
-    assert timeline.year_passed(benchmark) == 2004
+    assert timeline.first_past(benchmark)["year"] == 2004
 
 
 # --- found by the planted faults of `make mutants`

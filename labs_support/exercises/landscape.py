@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from random import Random
 
-from labs_support.checks import Exercise, expect
+from labs_support.checks import Exercise, expect, expect_number
 
 # --- 01.1
 
@@ -28,11 +28,11 @@ def _verify_q_update(attempt):
     for old, reward, next_values, rate in cases:
         wanted = _q_update(old, reward, next_values, rate)
         got = attempt(old, reward, list(next_values), rate)
-        expect(
-            isinstance(got, int | float) and math.isclose(got, wanted, abs_tol=1e-9),
+        expect_number(
+            got,
+            wanted,
             f"for old={old:.3g}, reward={reward:.3g}, next_values="
-            f"{[round(v, 2) for v in next_values]}, rate={rate:.3g} it should be "
-            f"{wanted:.4g}, not {got!r}",
+            f"{[round(v, 2) for v in next_values]}, rate={rate:.3g} it",
         )
 
 
@@ -96,10 +96,11 @@ def _verify_posterior(attempt):
     for words, prior in cases:
         wanted = _posterior(words, _POSITIVE, _NEGATIVE, prior)
         got = attempt(list(words), dict(_POSITIVE), dict(_NEGATIVE), prior)
-        expect(
-            isinstance(got, int | float) and math.isclose(got, wanted, abs_tol=1e-9),
+        expect_number(
+            got,
+            wanted,
             f"for the words {words} with prior {prior}, positive={_POSITIVE} and "
-            f"negative={_NEGATIVE} it should be {wanted:.4g}, not {got!r}",
+            f"negative={_NEGATIVE} it",
         )
 
 
@@ -271,10 +272,8 @@ def _verify_bigram(attempt):
     for before, word, k in cases:
         wanted = _bigram_probability(_TEXT, before, word, k)
         got = attempt(list(_TEXT), before, word, k)
-        expect(
-            isinstance(got, int | float) and math.isclose(got, wanted, abs_tol=1e-9),
-            f"P({word} | {before}) with k={k} in {' '.join(_TEXT)!r} should be "
-            f"{wanted:.4g}, not {got!r}",
+        expect_number(
+            got, wanted, f"P({word} | {before}) with k={k} in {' '.join(_TEXT)!r}"
         )
 
 
@@ -330,65 +329,81 @@ bigram_probability = Exercise(
 
 # --- 01.5
 
+_PROBLEMS = (
+    ("predict late deliveries from past ones", "supervised"),
+    ("group customers whom nobody has labelled", "unsupervised"),
+    ("find a price by trial and reward", "reinforcement"),
+    ("find cracked vases in photos", "vision"),
+    ("draft a reply to a customer", "generative"),
+)
+_FAMILIES = tuple(family for _, family in _PROBLEMS)
+_SIGNS = {
+    "supervised": "every example carries its answer",
+    "unsupervised": "there are examples and no answers",
+    "reinforcement": "there is a reward and nothing else",
+    "vision": "the examples are pictures",
+    "generative": "the outcome is new text",
+}
 
-def _verify_perplexity(attempt):
-    dice = Random(5)
-    cases = [[0.5, 0.5], [1.0, 0.25], [0.1], [1.0, 1.0, 1.0]]
-    cases += [[dice.uniform(0.01, 1) for _ in range(6)]]
-    for probs in cases:
-        wanted = _perplexity(probs)
-        got = attempt(list(probs))
-        expect(
-            isinstance(got, int | float) and math.isclose(got, wanted, rel_tol=1e-6),
-            f"for {[round(p, 3) for p in probs]} it should be {wanted:.4g}, not {got!r}",
-        )
-    long = [0.5] * 2000
+
+def _verify_families(attempt):
+    names = attempt()
     expect(
-        math.isclose(attempt(long), 2.0, rel_tol=1e-6),
-        "for a text of 2,000 words of probability 0.5 it should be 2: a product of that "
-        "many probabilities is too small for a float, add logarithms instead",
+        isinstance(names, list | tuple) and len(names) == 5,
+        "return a list of five names in the order of the problems, such as "
+        f'["supervised", ...], not {names!r:.60}',
     )
+    for number, (name, (problem, family)) in enumerate(
+        zip(names, _PROBLEMS, strict=True), 1
+    ):
+        expect(
+            name in _FAMILIES,
+            f"{name!r} is no name of a family; the names are {', '.join(_FAMILIES)}",
+        )
+        expect(
+            name == family,
+            f"problem {number}, {problem}, is not {name}: {_SIGNS[family]}",
+        )
 
 
-def _perplexity(probs):
-    import math
-
-    return math.exp(-sum(math.log(p) for p in probs) / len(probs))
+def _families():
+    return ["supervised", "unsupervised", "reinforcement", "vision", "generative"]
 
 
-def _perplexity_of_mean_probability(probs):
-    return 1 / (sum(probs) / len(probs))
+def _families_group_with_answers():
+    return ["unsupervised", "supervised", "reinforcement", "vision", "generative"]
 
 
-def _perplexity_without_mean(probs):
-    return math.exp(-sum(math.log(p) for p in probs))
+def _families_price_from_answers():
+    return ["reinforcement", "unsupervised", "supervised", "vision", "generative"]
 
 
-def _perplexity_in_two_bases(probs):
-    return 2 ** (-sum(math.log(p) for p in probs) / len(probs))
+def _families_generate_everything():
+    return ["generative"] * 5
 
 
-def _perplexity_by_product(probs):
-    return math.prod(probs) ** (-1 / len(probs)) if math.prod(probs) else math.inf
+def _families_in_one_text():
+    return ", ".join(_FAMILIES)
 
 
-perplexity = Exercise(
+families = Exercise(
     id="01.5",
-    title="Perplexity",
+    title="Which family?",
     stars=1,
     minutes=3,
-    verify=_verify_perplexity,
-    answer=_perplexity,
+    verify=_verify_families,
+    answer=_families,
     hints=(
-        "Take the logarithm of every probability and the mean of these.",
-        "exp of minus that mean undoes the logarithm.",
+        "Ask first what the examples carry: an answer, nothing, or a reward?",
+        "Past deliveries say whether they were late. No customer carries a group.",
+        "Each of the five names is used once; photos and replies give two of them away.",
     ),
     wrong={
-        "inverts the mean probability": _perplexity_of_mean_probability,
-        "adds where it should average": _perplexity_without_mean,
-        "mixes log and a power of 2": _perplexity_in_two_bases,
-        "multiplies all probabilities": _perplexity_by_product,
+        "swaps with and without answers": _families_group_with_answers,
+        "swaps answers and rewards": _families_price_from_answers,
+        "takes everything for generative AI": _families_generate_everything,
+        "returns one text": _families_in_one_text,
     },
 )
 
-ALL = (q_update, posterior, split_rows, bigram_probability, perplexity)
+ALL = (q_update, posterior, split_rows, bigram_probability, families)
