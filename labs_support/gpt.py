@@ -80,13 +80,12 @@ class Block(nn.Module):
     """Pre-norm block: every token reads the earlier ones, then thinks by itself.
 
     Args:
-        config: sizes of the model.
         layer: number of this block, its place in the cache.
 
     Source: Radford et al. (2019), GPT-2.
     """
 
-    def __init__(self, config, layer):
+    def __init__(self, config: GPTConfig, layer):
         super().__init__()
         C = config.width
         self.layer, self.n_heads, self.gelu = layer, config.n_heads, config.gelu
@@ -223,7 +222,11 @@ def greedy(logits: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def generate(
-    model: GPT, ids: Tensor, n_new: int, choose: Callable = greedy, use_cache: bool = True
+    model: GPT,
+    ids: Tensor,
+    n_new: int,
+    choose: Callable[[Tensor], Tensor] = greedy,
+    use_cache: bool = True,
 ) -> Tensor:
     """Return ids with n_new more, each chosen after all before it, (B, T + n_new).
 
@@ -235,12 +238,9 @@ def generate(
         use_cache: read only the newest token in each step, not all again.
     """
     ids = ids.to(model.tokens.weight.device)
-    B, T = ids.shape
-    if T + n_new > model.config.context:
-        raise ValueError(
-            f"{T} + {n_new} tokens exceed the {model.config.context} of the context; "
-            "shorten the prompt or ask for fewer"
-        )
+    (B, T), limit = ids.shape, model.config.context
+    if T + n_new > limit:
+        raise ValueError(f"{T} + {n_new} tokens exceed a context of {limit}; use fewer")
     cache = KVCache(model.config, B, ids.device) if use_cache else None
     start, text = 0, torch.cat([ids, ids.new_empty(B, n_new)], dim=1)
     for end in range(T, T + n_new):

@@ -71,7 +71,7 @@ class GridWorld:
         return self.outcome(place, action)
 
 
-def n_moves(world: GridWorld, closed: str = "#") -> int:
+def n_moves(world: GridWorld, closed: str = "") -> int:
     """Return the moves of the shortest way from S to G in still air.
 
     Args:

@@ -30,20 +30,23 @@ def first_past(benchmark: dict) -> dict:
     return next(machine for machine, (_, level) in pairs if level >= 1)
 
 
-def draw_rings(ax) -> None:
-    """Draw the fields of AI as bars that begin when they began, with their events."""
+def draw_names(ax) -> None:
+    """Draw the fields of AI as nested bars that begin when they began, with events."""
     history = read("events")
-    for row, field in enumerate(history["fields"]):
-        ax.barh(row, 2026 - field["since"], left=field["since"], height=0.9, alpha=0.25)
-        ax.text(1947, row, field["name"], va="center", ha="right")
+    n_fields = len(history["fields"])
+    for i, field in enumerate(history["fields"]):
+        since, foot, height = field["since"], 0.06 * i, n_fields - i
+        size = {"width": 2028 - i / 2 - since, "height": height - 0.06 - foot}
+        colour = figures.COLOURS[0]
+        ax.barh(foot, left=since, align="edge", color=colour, alpha=0.15, **size)
+        ax.text(1947, height - 0.5, field["name"], va="center", ha="right")
         events = [e for e in history["events"] if e["field"] == field["name"]]
-        places = zip(events, (0.33, 0.11, -0.11, -0.33), strict=False)
-        for event, shift in places:
+        for event, shift in zip(events, (0.2, 0.42, 0.64, 0.86), strict=False):
             is_late = event["year"] > 2005
             text = f"{event['label']} •" if is_late else f"• {event['label']}"
             side = "right" if is_late else "left"
-            ax.text(event["year"], row + shift, text, size=7, va="center", ha=side)
-    ax.set(xlim=(1948, 2030), xlabel="year")
+            ax.text(event["year"], height - shift, text, size=7, va="center", ha=side)
+    ax.set(xlim=(1948, 2030), ylim=(0, n_fields), xlabel="year")
     ax.set_yticks([])
 
 
@@ -59,14 +62,16 @@ def draw_benchmarks(ax) -> None:
 
 
 def draw_map(ax) -> None:
-    """Place the types of generative models by likelihood and passes per sample."""
-    rows = ["none", "a bound", "exact"]
+    """Place the types of generative models by likelihood and steps for one sample."""
+    rows, labels = ["none", "a bound", "exact"], {}
     for model in read("generative"):
-        row = rows.index(model["likelihood"])
-        shift = 0.3 if model["name"] == "transformer" else 0
-        ax.plot(model["passes"], row, "o", color=figures.ACCENT)
-        text = f"{model['name']} (lesson {model['lessons']})"
-        ax.text(model["passes"], row - 0.12 - shift, text, va="top", size=8)
-    ax.set(xscale="log", xlim=(0.7, 4000), ylim=(-0.5, 2.3))
-    ax.set(xlabel="passes through the network for one sample", ylabel="likelihood")
+        where = f" (lesson {model['lessons']})" if model["lessons"] else ""
+        place = model["passes"], rows.index(model["likelihood"])
+        labels.setdefault(place, []).append(model["name"] + where)
+    for (steps, row), names in labels.items():
+        ax.plot(steps, row, "o", color=figures.ACCENT)
+        side = "left" if steps == 1 else "center"
+        ax.text(steps, row - 0.12, "\n".join(names), va="top", ha=side, size=10)
+    ax.set(xscale="log", xlim=(0.8, 3000), ylim=(-0.5, 2.2))
+    ax.set(xlabel="steps for one sample", ylabel="likelihood")
     ax.set_yticks(range(3), rows)

@@ -81,21 +81,10 @@ def bleu(rows: list[dict], outputs: list[str]) -> float:
     return sacrebleu.corpus_bleu(outputs, references, tokenize="none").score
 
 
-def _share(found: list[bool], what: str) -> float:
-    """Return how many of the things found are True, from 0 to 1."""
+def _refuse_nothing(found: list[bool], what: str) -> None:
+    """Raise ValueError if nothing was found to take a share of."""
     if not found:
-        raise ValueError(f"no phrase has a {what}; give phrases that have one")
-    return sum(found) / len(found)
-
-
-def share_after_noun(rows: list[dict], outputs: list[str], adjectives) -> float:
-    """Return in what share of adjective-noun pairs the output has the noun first.
-
-    Raises:
-        ValueError: if there is no such pair.
-    """
-    found = after_noun(rows, outputs, adjectives)
-    return _share(found, "adjective-noun pair whose words are in the output")
+        raise ValueError(f"no phrase has {what}; give phrases that do")
 
 
 def after_noun(rows: list[dict], outputs: list[str], adjectives) -> list[bool]:
@@ -109,6 +98,9 @@ def after_noun(rows: list[dict], outputs: list[str], adjectives) -> list[bool]:
         rows: phrases with "en", "fr" and "alignment".
         outputs: a French translation of each.
         adjectives: English adjectives to look at.
+
+    Raises:
+        ValueError: if there is no such pair.
     """
     is_after = []
     for row, output in zip(rows, outputs, strict=True):
@@ -118,6 +110,7 @@ def after_noun(rows: list[dict], outputs: list[str], adjectives) -> list[bool]:
             places = _closest(written, french[i], french[noun])
             if places:
                 is_after.append(places[0] > places[1])
+    _refuse_nothing(is_after, "an adjective and a noun that the output holds")
     return is_after
 
 
@@ -159,7 +152,14 @@ def share_on_link(rows: list[dict], looks: torch.Tensor) -> float:
     for row, look in zip(rows, looks, strict=True):
         for j in sorted({j for _, j in row["alignment"]}):
             hits.append([look[j].argmax().item(), j] in row["alignment"])
-    return _share(hits, "word with a link")
+    _refuse_nothing(hits, "a word with a link")
+    return sum(hits) / len(hits)
+
+
+def shares(sentence: str, weights: torch.Tensor) -> str:
+    """Return the words of a sentence, each with its share of attention, as text."""
+    pairs = zip(sentence.split(), weights.tolist(), strict=True)
+    return ", ".join(f"{word} ≈ {weight:.2f}" for word, weight in pairs)
 
 
 def has_two_colours(sentence: str) -> bool:

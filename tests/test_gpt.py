@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from labs_support import gpt, sampling
+from labs_support import gpt, recurrent, sampling
 
 SMALL = gpt.GPTConfig(vocabulary=50, context=24, width=32, n_layers=3, n_heads=4)
 
@@ -146,7 +146,7 @@ def test_sampled_generation_follows_the_chooser():
 
 
 def test_text_longer_than_the_context_is_refused():
-    with pytest.raises(ValueError, match="20 \\+ 5 tokens exceed the 24"):
+    with pytest.raises(ValueError, match="20 \\+ 5 tokens exceed a context of 24"):
         gpt.generate(small_gpt(), torch.zeros(1, 20, dtype=torch.long), 5)
 
 
@@ -266,3 +266,79 @@ def test_training_follows_the_schedule(monkeypatch):
         seen.append(model.tokens.weight.detach().clone())
     assert not torch.equal(seen[0], seen[1])
     assert torch.equal(seen[1], seen[2]) and torch.equal(seen[2], seen[3])
+
+
+# --- found by the review
+
+
+@pytest.mark.parametrize("top_p", [1.5, -0.1, float("nan")])
+def test_the_whole_chain_refuses_a_mass_out_of_range(top_p):
+    with pytest.raises(ValueError, match="top_p is"):
+        sampling.probabilities(torch.zeros(3), top_p=top_p)
+
+
+def test_more_tokens_than_the_context_are_refused():
+    model = small_gpt()
+    assert model(torch.zeros(1, 24, dtype=torch.long)).shape == (1, 24, 50)
+    with pytest.raises(ValueError, match="25 tokens exceed the context of 24"):
+        model(torch.zeros(1, 25, dtype=torch.long))
+    cache = gpt.KVCache(SMALL)
+    with torch.inference_mode():
+        model.read(torch.zeros(1, 24, dtype=torch.long), cache)
+        with pytest.raises(ValueError, match="25 tokens exceed the context of 24"):
+            model.read(torch.zeros(1, 1, dtype=torch.long), cache)
+
+
+def test_width_that_heads_cannot_share_is_refused():
+    with pytest.raises(ValueError, match="width 30 is no multiple of 4 heads"):
+        gpt.GPTConfig(vocabulary=50, context=24, width=30, n_layers=3, n_heads=4)
+
+
+def test_text_without_a_window_is_refused():
+    x, y = next(gpt.windows(torch.arange(5), length=4, size=2))
+    assert x.shape == y.shape == (2, 4)
+    with pytest.raises(ValueError, match="4 tokens hold no window of 4 \\+ 1"):
+        next(gpt.windows(torch.arange(4), length=4, size=2))
+
+
+def test_gpt_runs_where_its_weights_are():
+    model = small_gpt().to("meta")
+    assert model(torch.zeros(2, 9, dtype=torch.long, device="meta")).is_meta
+    text = gpt.generate(model, torch.zeros(2, 9, dtype=torch.long), 3)
+    assert text.is_meta and text.shape == (2, 12)
+
+
+class Asked(Exception):
+    """Ends a training: the loss of tensors without numbers cannot be read."""
+
+
+def test_batches_move_to_the_model():
+    class Notes(torch.nn.Linear):
+        def loss(self, x, y):
+            assert x.is_meta and y.is_meta
+            raise Asked
+
+    model = Notes(1, 1).to("meta")
+    with pytest.raises(Asked):
+        next(gpt.train_gpt(model, gpt.windows(torch.arange(40), 8, 4), 3))
+
+
+@pytest.mark.parametrize("kind", [recurrent.RNN, recurrent.GatedRNN])
+def test_recurrent_helpers_move_to_the_model(kind):
+    seen = []
+
+    class Notes(kind):
+        def forward(self, x):
+            seen.append(x.is_meta)
+            raise Asked
+
+    model = Notes(recurrent.RECALL_VOCABULARY, 8).to("meta")
+    generator = torch.Generator().manual_seed(0)
+    for call in (
+        lambda: recurrent.train_rnn(model, list(range(9)) * 9, 1),
+        lambda: recurrent.train_recall(model, 4, generator, 1),
+        lambda: recurrent.recall_accuracy(model, 4, generator, 5),
+    ):
+        with pytest.raises(Asked):
+            call()
+    assert seen == [True, True, True]

@@ -367,3 +367,75 @@ def test_only_what_may_vary_stands_behind_the_sign_of_approximation(capsys):
         "✔ 02.1 equal ids: 1.00 (exactly 1)\n"
         "✔ 02.5 steps per token: ≈ 0.990 (1 give or take 0.1)\n"
     )
+
+
+# --- found by the review
+
+
+def test_exit_in_a_learners_function_does_not_end_the_kernel(capsys):
+    def leaves(x):
+        exit()
+
+    exercise().check(leaves)
+    assert "your function stops with SystemExit" in capsys.readouterr().out
+
+
+def first_of_pair(attempt):
+    first, _ = attempt(1)
+    expect(first == 1, f"for 1 it should be 1, not {first}")
+
+
+def nothing_after_work(x):
+    x + 1  # noqa: B018
+
+
+def stops_below(x):
+    return [1, 2].index(x + 5)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "says"),
+    [
+        (
+            nothing_after_work,
+            "what it returns cannot be used: TypeError: cannot unpack",
+        ),
+        (lambda: (1, 1), "cannot be called as the exercise does: .* 0 positional"),
+        (
+            stops_below,
+            r"your function stops with ValueError: 6 is not in list \(line \d+: return \[",
+        ),
+        (lambda x: int("a\nb" * 500), "your function stops with ValueError: invalid"),
+    ],
+)
+def test_who_is_to_blame_is_said_in_one_line(attempt, says):
+    asked = Exercise("99.2", "A pair", 1, 1, first_of_pair, lambda x: (x, x), (), {})
+    state, text = asked.grade(attempt)
+    assert state == "✗" and re.search(says, text), text
+    assert "\n" not in text and len(text) < 400
+
+
+def test_numbers_of_any_library_are_numbers():
+    import numpy as np
+
+    for got in (2, 2.0, np.float32(2.0), np.int64(2), 2 + 1e-9):
+        checks.expect_number(got, 2.0, "for 1 it")
+    for got in (2.001, None, "2", float("nan"), np.zeros((30, 30))):
+        with pytest.raises(checks.Wrong, match="^for 1 it should be 2, not ") as error:
+            checks.expect_number(got, 2.0, "for 1 it")
+        assert "\n" not in str(error.value) and len(str(error.value)) < 120
+
+
+def test_progress_file_that_holds_something_else_is_started_anew():
+    settings.home().mkdir(parents=True)
+    (settings.home() / "progress.json").write_text('["99.1"]')
+    assert checks.progress() == {}
+    checks.record_progress("99.1", True)
+    assert checks.progress() == {"99.1": True}
+
+
+def test_bad_setting_elsewhere_does_not_stop_a_check(monkeypatch, capsys):
+    monkeypatch.setenv("LABS_SEED", "x")
+    exercise().check(lambda x: x + 1)
+    assert capsys.readouterr().out.startswith("●")
+    assert checks.progress() == {"99.1": True}

@@ -10,7 +10,14 @@ import pytest
 
 from labs_support.settings import DATA
 from labs_support.world import facts, store, stream
-from labs_support.world.english import capital, in_words, plural, tidy
+from labs_support.world.english import (
+    article,
+    capital,
+    in_words,
+    plural,
+    sentence_case,
+    tidy,
+)
 from labs_support.world.shops import MONTHS
 
 BANNED = ("Bottega Lume", "Porto Lume", "Lume", "Ferrante", "Via delle Lanterne") + (
@@ -182,9 +189,9 @@ def test_no_fact_of_bottega_lume(texts):
 
 def test_a_and_an(texts):
     for text in texts:
-        for article, word in re.findall(r"\b(an?) ([A-Za-z]+)", text):
+        for before, word in re.findall(r"\b(an?) ([A-Za-z]+)", text):
             has_vowel = bool(VOWEL_SOUND.match(word.lower()))
-            assert (article == "an") == has_vowel, f"{article} {word}"
+            assert (before == "an") == has_vowel, f"{before} {word}"
 
 
 def test_no_placeholder_double_space_or_double_mark(splits):
@@ -285,3 +292,13 @@ def test_english():
         tidy("A apple and a unicorn .  a hour? yes")
         == "An apple and a unicorn. An hour? Yes"
     )
+
+
+def test_articles_and_sentences():
+    assert [article(noun) for noun in ("umbrella", "orange hat", "used mug", "kite")] == [
+        "an umbrella", "an orange hat", "a used mug", "a kite",
+    ]  # fmt: skip
+    assert plural("fish") == "fish" and plural("mug with a lid") == "mugs with a lid"
+    text = sentence_case("it came. was it late? no, 2 days early. good")
+    assert text == "It came. Was it late? No, 2 days early. Good"
+    assert sentence_case("") == ""

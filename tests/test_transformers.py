@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from labs_support import attention, cost, gpt2, tokens, transformer, translation
 from labs_support.world import store
+from labs_support.world.looks import COLOURS
 
 HARD = "naïve café € 漢字 🎈 ___  \n\n tabs\t end...   aaaa aaaaa"
 
@@ -178,10 +179,38 @@ ROW = {
 def test_order_of_adjectives_is_read_from_the_output():
     red, small = ("red",), ("small",)
     row = ROW | {"en": "my red boat", "alignment": [[0, 0], [1, 3], [2, 2]]}
-    assert translation.share_after_noun([row], ["mon bateau rouge"], red) == 1
-    assert translation.share_after_noun([row], ["mon rouge bateau"], red) == 0
+    assert translation.after_noun([row], ["mon bateau rouge"], red) == [True]
+    assert translation.after_noun([row], ["mon rouge bateau"], red) == [False]
     row = ROW | {"en": "my small boat", "alignment": [[0, 0], [1, 1], [2, 2]]}
-    assert translation.share_after_noun([row], ["mon petit bateau"], small) == 0
+    assert translation.after_noun([row], ["mon petit bateau"], small) == [False]
+
+
+def test_gold_translations_have_colours_after_and_short_adjectives_before_the_noun():
+    rows = store.rows("phrases", "test")
+    gold = [row["fr"] for row in rows]
+    colours = translation.after_noun(rows, gold, COLOURS)
+    short = translation.after_noun(rows, gold, translation.SHORT_ADJECTIVES)
+    assert len(colours) > 90 and all(colours)
+    assert len(short) > 90 and not any(short)
+
+
+def test_order_is_read_past_other_adjectives_and_at_the_noun_itself():
+    row = ROW | {"en": "two small red boats and a red bell"}
+    row["fr"] = "deux petits bateaux rouges et une cloche rouge"
+    row["alignment"] = [[0, 0], [1, 1], [2, 3], [3, 2], [4, 4], [5, 5], [6, 7], [7, 6]]
+    assert translation.after_noun([row], [row["fr"]], ("small",)) == [False]
+    assert translation.after_noun([row], [row["fr"]], ("red",)) == [True, True]
+    twice = ROW | {"en": "a grey kite and a grey fish"}
+    twice["fr"] = "un kite gris et un poisson gris"
+    twice["alignment"] = [[0, 0], [1, 2], [2, 1], [3, 3], [4, 4], [5, 6], [6, 5]]
+    assert translation.after_noun([twice], [twice["fr"]], ("grey",)) == [True, True]
+    wrong = "un kite gris et un gris poisson"
+    assert translation.after_noun([twice], [wrong], ("grey",)) == [True, False]
+
+
+def test_shares_are_written_behind_their_words():
+    text = translation.shares("a boat", torch.tensor([0.25, 0.75]))
+    assert text == "a ≈ 0.25, boat ≈ 0.75"
 
 
 def test_share_on_link_counts_target_words():
@@ -236,7 +265,7 @@ def test_bleu_falls_with_every_wrong_word():
 
 
 def test_translation_goes_on_from_the_words_written_so_far():
-    class Counter:
+    class Counter(torch.nn.Linear):
         """Writes the word after the last one, and notes what it was given."""
 
         def encode(self, x):
@@ -246,5 +275,80 @@ def test_translation_goes_on_from_the_words_written_so_far():
             return F.one_hot((y + 2) % 7, 7).float()  # 1 start -> 3, 3 -> 5, 5 -> 0
 
     words = ["<pad>", "<start>", "<end>", "un", "x", "bateau", "y"]
-    (text,) = translation.translate(Counter(), ["un"], words, words)
+    (text,) = translation.translate(Counter(1, 1), ["un"], words, words)
     assert text == "un bateau <pad>"
+
+
+# --- found by the review
+
+
+class Writes(torch.nn.Linear):
+    """A translator that writes one word again and again."""
+
+    def __init__(self, word):
+        super().__init__(1, 1)
+        self.word = word
+
+    def encode(self, x):
+        return x, x != 0
+
+    def decode(self, y, memory, mask):
+        return F.one_hot(torch.full_like(y, self.word), 4).float()
+
+
+def test_what_follows_the_end_is_cut_off_even_at_the_start():
+    words = ["<pad>", "<start>", "<end>", "un"]
+    assert translation.translate(Writes(2), ["un", "un un"], words, words) == ["", ""]
+    (text,) = translation.translate(Writes(3), ["un"], words, words)
+    assert text == " ".join(["un"] * translation.MAX_WORDS)
+
+
+def test_shares_of_nothing_are_refused():
+    with pytest.raises(ValueError, match="no phrase has an adjective and a noun"):
+        translation.after_noun([], [], ("red",))
+    with pytest.raises(ValueError, match="no phrase has a word with a link"):
+        translation.share_on_link([], torch.zeros(0, 5, 4))
+
+
+def test_sentence_longer_than_the_positions_is_refused():
+    model = transformer.Translator(20, 30, C=32, H=4)
+    fits, long = (torch.ones(1, T, dtype=torch.long) for T in (64, 65))
+    assert model(fits, fits).shape == (1, 64, 30)
+    for x, y in ((long, fits), (fits, long)):
+        with pytest.raises(ValueError, match="65 tokens are more than the 64 places"):
+            model(x, y)
+
+
+def test_translator_runs_where_its_weights_are():
+    place = torch.device("meta")  # tensors without numbers, on a device of their own
+    model = transformer.Translator(20, 30, C=32, H=4).to(place)
+    x, y = (batch.to(place) for batch in padded_batch())
+    logits = model(x, y)
+    assert logits.shape == (8, 7, 30) and logits.device.type == "meta"
+    ids = translation.to_ids(["un"], ["<pad>", "<start>", "<end>", "un"], device=place)
+    assert ids.device.type == "meta"
+
+
+def test_translate_puts_its_tensors_beside_the_weights():
+    seen = []
+
+    class Stop(Exception):
+        """Ends the translation: a tensor without numbers cannot be read."""
+
+    class Notes(Writes):
+        def decode(self, y, memory, mask):
+            seen.extend((y.device.type, memory.device.type))
+            raise Stop
+
+    words = ["<pad>", "<start>", "<end>", "un"]
+    with pytest.raises(Stop):
+        translation.translate(Notes(3).to("meta"), ["un"], words, words)
+    assert seen == ["meta", "meta"]
+
+
+def test_combining_marks_are_cut_differently_from_the_library():
+    apart = "cafe\u0301s"  # the accent is a character of its own
+    assert len(tokens.cut(apart)) > len(tokens.cut("caf\u00e9s")) == 1
+    ours, library = tokens.Tokenizer("x", 256), tokens.library_twin("x", 256)
+    assert ours.decode(ours.encode(apart)) == apart
+    assert library.pre_tokenizer.pre_tokenize_str(apart)[0][1] == (0, len(apart))

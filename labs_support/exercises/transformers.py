@@ -512,13 +512,17 @@ def _score_is_steady(attempt):
         y[:, 1:] = torch.where(y[:, 1:] < 12, model(x, y[:, :-1]).argmax(-1), y[:, 1:])
         wanted = (model(x, y[:, :-1]).argmax(-1) == y[:, 1:]).float().mean().item()
     model.train()
-    first, second = float(attempt(model, x, y)), float(attempt(model, x, y))
+    first, is_training = float(attempt(model, x, y)), model.training
+    second = float(attempt(model.train(), x, y))
     expect(
         abs(first - wanted) < 1e-6,
         f"a model that just trained scores {first:.3f} here; without the noise of dropout "
         f"the same weights score {wanted:.3f}",
     )
     expect(first == second, f"asked twice it says {first:.3f}, then {second:.3f}")
+    expect(is_training, "after scoring, the model should be training again")
+    attempt(model.eval(), x, y)
+    expect(not model.training, "a model that was not training should stay so")
 
 
 def _score_with_dropout(model, x, y):
@@ -529,9 +533,18 @@ def _score_with_dropout(model, x, y):
 
 
 def _score(model, x, y):
+    was_training = model.training
     model.eval()
     with torch.no_grad():
         guesses = model(x, y[:, :-1]).argmax(-1)  # (B, T - 1)
+    model.train(was_training)
+    return (guesses == y[:, 1:]).float().mean().item()
+
+
+def _score_stays_in_eval(model, x, y):
+    model.eval()
+    with torch.no_grad():
+        guesses = model(x, y[:, :-1]).argmax(-1)
     return (guesses == y[:, 1:]).float().mean().item()
 
 
@@ -565,10 +578,12 @@ dropout_at_evaluation = Exercise(
     hints=(
         "Asked twice, the function gives two scores. What in a model is random?",
         "no_grad only switches off gradients. Which call switches off dropout?",
+        "model.eval() switches dropout off, model.train() on.",
     ),
     wrong={
         "inference_mode instead of no_grad": _score_inference_mode,
         "eval only after the model was used": _score_eval_too_late,
+        "leaves the model in eval mode": _score_stays_in_eval,
         "a fixed seed hides the noise, and keeps it": _score_seeded,
     },
     starter=_score_with_dropout,

@@ -1,8 +1,8 @@
 """Captions of pictures, in words that all splits share and words held out for test."""
 
 import random
-import re
 
+from labs_support.world.english import with_articles
 from labs_support.world.looks import BACKGROUNDS, COLOURS, KINDS, PATTERNS
 from labs_support.world.render import Scene
 from labs_support.world.wording import read_words
@@ -76,14 +76,10 @@ def _caption(look: dict, rng: random.Random, held_out: bool) -> tuple[str, str]:
         slots[name] = _word(pool[name][value][chosen], rng)
         if name == "pattern":
             slots["adorned"] = rng.choice(pool["adorned"][value][chosen])
-    text = re.sub(r"\ba~ (\w)", _article, template.format(**slots))
+    text = with_articles(template.format(**slots).replace("a~ ", "a "))
     return text, f"caption-{number:02d}"
 
 
 def _word(options: list[str], rng: random.Random) -> str:
     """Return the first, everyday word half of the time, else any of them."""
     return options[0] if rng.random() < 0.5 else rng.choice(options)
-
-
-def _article(match: re.Match) -> str:
-    return f"{'an' if match[1] in 'aeiou' else 'a'} {match[1]}"

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labs_support.settings import DATA
+from labs_support.world.english import article
 from labs_support.world.looks import BACKGROUNDS, COLOURS, KINDS, PATTERNS
-from labs_support.world.wording import article, read_words
+from labs_support.world.wording import read_words
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,18 +11,13 @@ fact of Bottega Lume occurs: everything is drawn at random for shops that are no
 
 import random
 
-from labs_support.world.wording import article, fill, read_words, sentence_case, values
+from labs_support.world.english import article, capital, plural, sentence_case
+from labs_support.world.wording import fill, read_words, values
 
 SIZES = {"train": 800, "validation": 100, "test": 150}
 ORDERS = {"train": (1000, 6999), "validation": (7000, 7999), "test": (8000, 9999)}
 SMALL = ("two", "three", "four", "five", "six", "eight", "ten")
 SHARES = {"reaction": 0.75, "side": 0.45, "goodbye": 0.5}
-
-
-def plural(noun: str) -> str:
-    """Return the plural of a product noun."""
-    ends_hissing = noun.endswith(("s", "x", "sh", "ch"))
-    return f"{noun}es" if ends_hissing else f"{noun}s"
 
 
 def numbers(split: str, rng: random.Random) -> dict[str, str]:
@@ -59,7 +54,7 @@ def slots(split: str, rng: random.Random) -> dict[str, str]:
     person = chosen["person"].split(" ", 1)
     chosen["person2"] = article(person[1])
     for name in ("day2", "shade", "shade2", "an_item"):
-        chosen[name[0].upper() + name[1:]] = chosen[name][0].upper() + chosen[name][1:]
+        chosen[capital(name)] = capital(chosen[name])
     chosen |= numbers(split, rng)
     return chosen | {"a_trade": article(chosen["trade"])}
 

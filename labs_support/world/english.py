@@ -1,4 +1,4 @@
-"""Small rules of English: plurals, a or an, numbers in words, spacing."""
+"""Small rules of English: plurals, a or an, numbers in words, capitals, spacing."""
 
 import re
 
@@ -11,11 +11,13 @@ IRREGULAR = {
     "goose": "geese",
     "child": "children",
     "crux": "cruxes",
+    "fish": "fish",
 }
 ONES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen "
     "fourteen fifteen sixteen seventeen eighteen nineteen"
 ).split()
+DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 SOUNDS_LIKE_CONSONANT = r"(?:uni|use|usual|util|uk|eu|ewe|one\b|once)"
 SOUNDS_LIKE_VOWEL = r"(?:hour|honest|honour|heir|8|11\b|18\b)"
@@ -70,14 +72,28 @@ def capital(text: str) -> str:
     return text
 
 
-def listed(words: list[str], last: str = "and") -> str:
-    """Return "a, b and c"."""
-    return f" {last} ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
+def sentence_case(text: str) -> str:
+    """Return the text with a capital letter at the start of every sentence."""
+    return capital_after_stop(text[:1].upper() + text[1:])
+
+
+def capital_after_stop(text: str) -> str:
+    """Return the text with a capital letter after every full stop."""
+    return SENTENCE_START.sub(lambda m: m[1] + m[2].upper(), text)
+
+
+def with_articles(text: str) -> str:
+    """Return the text with "an" where an "a" needs it."""
+    return NEEDS_AN.sub(r"\1n ", text)
+
+
+def article(noun: str) -> str:
+    """Return the noun after "a" or "an"."""
+    return with_articles(f"a {noun}")
 
 
 def tidy(text: str) -> str:
     """Return the text with "an" where it belongs, capitals and single spaces."""
     text = re.sub(r" +([,.;:?!](?:[\s”\"’)*]|$))", r"\1", re.sub(r" {2,}", " ", text))
     text = re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
-    text = NEEDS_AN.sub(r"\1n ", text)
-    return SENTENCE_START.sub(lambda m: m[1] + m[2].upper(), text).strip()
+    return capital_after_stop(with_articles(text)).strip()

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from labs_support.world import names
-from labs_support.world.shops import CURRENCIES, DAYS, MONTHS, Item, Shop
+from labs_support.world.english import DAYS
+from labs_support.world.shops import CURRENCIES, MONTHS, Item, Shop
 from labs_support.world.wording import read_words
 
 

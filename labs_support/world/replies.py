@@ -15,19 +15,19 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 
-from labs_support.world.looks import COLOURS, KINDS
-from labs_support.world.wording import (
-    fill,
+from labs_support.world.english import (
+    DAYS,
+    capital,
     plural,
-    read_words,
     sentence_case,
-    values,
     with_articles,
 )
+from labs_support.world.looks import COLOURS, KINDS
+from labs_support.world.wording import fill, read_words, values
 
 SIZES = {"train": 1200, "validation": 150, "test": 250}
 REASONS = ("helpful", "truthful", "harmless", "tone")
-DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
+OPEN_DAYS = DAYS[:6]  # no shop opens on a Sunday
 HELD = "held_"
 HELD_SHARE = 0.35  # of the pairs of the test split
 TRIES = 40  # draws to find a pair in which the wanted side is the longer one
@@ -39,8 +39,8 @@ def slots(split: str, kinds: list[str], rng: random.Random) -> dict[str, str]:
     chosen = {name: rng.choice(values(pool, split)) for name, pool in pools.items()}
     chosen["colour"], chosen["colour2"] = rng.sample(COLOURS, 2)
     for name in ("who", "colour", "colour2"):
-        chosen[name[0].upper() + name[1:]] = chosen[name][0].upper() + chosen[name][1:]
-    chosen["day"], chosen["day2"] = rng.sample(DAYS, 2)
+        chosen[capital(name)] = capital(chosen[name])
+    chosen["day"], chosen["day2"] = rng.sample(OPEN_DAYS, 2)
     number, other = rng.sample(range(11, 990), 2)
     chosen |= {"number": str(number), "other": str(other)}
     kind, year = rng.choice(kinds), str(rng.randint(1820, 1975))

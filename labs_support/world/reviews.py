@@ -13,17 +13,16 @@ import random
 import re
 from dataclasses import dataclass
 
+from labs_support.world.english import article, sentence_case, with_articles
 from labs_support.world.looks import COLOURS, KINDS
 from labs_support.world.wording import (
     HELD_MARK,
+    SLOT,
     allowed,
-    article,
     fill,
     is_held,
     read_words,
-    sentence_case,
     values,
-    with_articles,
 )
 
 SIZES = {"train": 2000, "validation": 400, "test": 600}
@@ -33,7 +32,6 @@ HELD_SHARE = 0.1  # of the clauses of the test split
 DETAIL_SHARE = 0.45  # of the reviews hold a sentence that says nothing for or against
 TYPO_SHARE = 0.03
 STARS = {"one star": 1, "two stars": 2, "four stars": 4, "five stars": 5}
-SLOT = re.compile(r"\{([^{}]+)\}")
 
 
 def key(text: str) -> str:

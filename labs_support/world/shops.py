@@ -8,7 +8,6 @@ from labs_support.world import names
 from labs_support.world.english import in_words, plural
 from labs_support.world.wording import read_words
 
-DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 MONTHS = (
     "January February March April May June July August September October November "
     "December"

@@ -108,7 +108,9 @@ def sha256(file: Path) -> str:
 def files(name: str = "") -> list[Path]:
     """Return the files of one data set, or those of all of them; none that is hidden."""
     found = sorted((DATA / name).glob("**/*" if name else "*/**/*"))
-    hidden = (any(part.startswith(".") for part in p.parts[len(DATA.parts) :]) for p in found)
+    hidden = (
+        any(part.startswith(".") for part in p.parts[len(DATA.parts) :]) for p in found
+    )
     pairs = zip(found, hidden, strict=True)
     return [path for path, is_hidden in pairs if path.is_file() and not is_hidden]
 

@@ -13,14 +13,9 @@ import random
 import re
 from decimal import Decimal
 
+from labs_support.world.english import plural, sentence_case, with_articles
 from labs_support.world.looks import KINDS
-from labs_support.world.wording import (
-    plural,
-    read_words,
-    sentence_case,
-    values,
-    with_articles,
-)
+from labs_support.world.wording import read_words, values
 
 SIZES = {"train": 1500, "validation": 200, "test": 300}
 LEAD_SHARE = 0.15  # of the questions open with a sentence that does not matter

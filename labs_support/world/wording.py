@@ -13,9 +13,7 @@ import yaml
 
 CHOICE = re.compile(r"\[([^\[\]]*)\]")
 SLOT = re.compile(r"\{([^{}]+)\}")
-SENTENCE_START = re.compile(r"(^|[.?!] +)([a-z])")
 HELD_MARK = "~"
-ARTICLE = re.compile(r"\b([Aa]) (?=umbrella|orange)")
 
 
 @functools.cache
@@ -43,26 +41,6 @@ def fill(template: str, slots: dict[str, str], rng: random.Random) -> str:
     while SLOT.search(text):
         text = choose(SLOT.sub(lambda m: slots[m[1]], text, count=1), rng)
     return text
-
-
-def sentence_case(text: str) -> str:
-    """Return the text with a capital letter at the start of every sentence."""
-    return SENTENCE_START.sub(lambda m: m[1] + m[2].upper(), text)
-
-
-def article(noun: str) -> str:
-    """Return the noun after "a" or "an"."""
-    return f"{'an' if noun[0].lower() in 'aeiou' else 'a'} {noun}"
-
-
-def plural(kind: str) -> str:
-    """Return the plural of a product kind."""
-    return kind if kind == "fish" else f"{kind}s"
-
-
-def with_articles(text: str) -> str:
-    """Return the text with "an" before the products and colours that need it."""
-    return ARTICLE.sub(r"\1n ", text)
 
 
 def is_held(template: str) -> bool:

@@ -4,12 +4,11 @@ Answers stand between the marks \x02 and \x03, which stream.documents turns into
 character spans.
 """
 
-from labs_support.world.english import capital
+from labs_support.world.english import DAYS, capital
 from labs_support.world.facts import Fact
 from labs_support.world.genres import goods, notices, talks
 from labs_support.world.genres.slots import table
 from labs_support.world.genres.writer import Writer
-from labs_support.world.shops import DAYS
 
 PASSAGES = {
     notices.plain: 34,

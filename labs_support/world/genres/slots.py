@@ -4,8 +4,8 @@ import functools
 import random
 
 from labs_support.world import facts, names
-from labs_support.world.english import capital, in_words, plural
-from labs_support.world.shops import DAYS, MONTHS, Shop
+from labs_support.world.english import DAYS, capital, in_words, plural
+from labs_support.world.shops import MONTHS, Shop
 from labs_support.world.wording import fill, read_words
 
 PLURAL_VOICES = ("we", "you", "they")
