@@ -12,7 +12,10 @@ def pytest_terminal_summary(terminalreporter):
     for reports in terminalreporter.stats.values():
         for report in reports:
             name = getattr(report, "nodeid", "")
-            if "test_style_of_the_lesson" in name and getattr(report, "when", "") == "call":
+            if (
+                "test_style_of_the_lesson" in name
+                and getattr(report, "when", "") == "call"
+            ):
                 rows[name.partition("[")[2].rstrip("]")] = dict(report.user_properties)
     if rows:
         terminalreporter.section("style of the lessons")
