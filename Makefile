@@ -7,7 +7,8 @@
 PYTHON ?= $(firstword $(wildcard .venv/bin/python) python3)
 BIN := .venv/bin
 ARGS ?=
-WORKERS ?= 2
+# two workers of one thread, or one worker of several
+WORKERS ?= $(if $(filter-out 1,$(OMP_NUM_THREADS)),1,2)
 
 .PHONY: env lab test notebooks mutants slides lint lock benchmarks
 .DEFAULT_GOAL := lab

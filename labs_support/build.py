@@ -108,7 +108,7 @@ def execute(nb, *, env: dict[str, str] | None = None, on_cell: Callable | None =
         resources={"metadata": {"path": str(NOTEBOOKS)}},
         on_cell_start=lambda **_: on_cell() if on_cell else None,
     )
-    kernel_env = {"OMP_NUM_THREADS": "1", **os.environ, **(env or {})}
+    kernel_env = {**os.environ, **(env or {})}  # with the defaults of labs_support
     with _Watch(client) as watch:
         try:
             asyncio.run(client.async_execute(env=kernel_env))

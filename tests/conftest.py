@@ -3,6 +3,7 @@
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # see labs_support/__init__.py
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
