@@ -1,0 +1,1 @@
+"""Trains what data/models ships; runs on one CPU, one GPU, or under torchrun."""

@@ -1,0 +1,124 @@
+"""The tokenizer of the language models: byte-pair encoding, digits one by one.
+
+Embeddings start from what MiniLM knows about each word, so that "mended" begins
+near "repaired", also for a word that the training texts hold only a few times.
+"""
+
+import re
+from collections.abc import Iterator
+
+from labs_support.chat import TEMPLATE
+from labs_support.recipes import readings, talks
+
+VOCABULARY = 8192
+FREQUENT = 5000  # common English words added to the texts, each a few times
+PAD, BEGIN, END = "<|pad|>", "<|begin|>", "<|end|>"
+SPECIAL = (PAD, BEGIN, END, "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>")
+CONTEXT = 1024  # tokens
+
+
+def texts(seed: int, number: int) -> Iterator[str]:
+    """Yield documents and talks to count the pairs of."""
+    plain = readings.plain(seed)
+    spoken = talks.talks(seed)
+    for _ in range(number):
+        yield "".join(text for text, _ in next(plain))
+        yield "\n".join(message["content"] for message in next(spoken))
+    for word in frequent_words():
+        yield f" {word}" * 8
+
+
+def frequent_words() -> list[str]:
+    """Return common English words: the first whole words of MiniLM's vocabulary."""
+    from labs_support import shelf
+
+    vocabulary = shelf.text_encoder().tokenizer.get_vocab()
+    ranked = sorted(vocabulary, key=vocabulary.get)
+    words = [word for word in ranked if re.fullmatch(r"[a-z]{3,}", word)]
+    return words[:FREQUENT]
+
+
+def train(seed: int = 90_001, number: int = 8_000):
+    """Return a tokenizer trained on the texts of other shops."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    core.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    core.train_from_iterator(texts(seed, number), trainer)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        pad_token=PAD,
+        bos_token=BEGIN,
+        eos_token=END,
+        model_max_length=CONTEXT,
+        clean_up_tokenization_spaces=False,
+    )
+    tokenizer.chat_template = TEMPLATE
+    return tokenizer
+
+
+def word_vectors(tokenizer, width: int):
+    """Return start values for the embedding, (V, width), from MiniLM's word space.
+
+    Words get the first principal components of MiniLM's vectors; pieces of words and
+    marks get random vectors of the same length.
+    """
+    import torch
+
+    from labs_support import shelf
+
+    tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    plain = [tokenizer.convert_tokens_to_string([token]) for token in tokens]
+    is_word = torch.tensor(
+        [bool(re.fullmatch(r" ?[A-Za-zÀ-ÿ]{3,}", text)) for text in plain]
+    )
+    words = [text.strip().lower() for text in plain]
+    vectors = (
+        shelf.text_encoder()
+        .encode(
+            words, convert_to_tensor=True, normalize_embeddings=True, batch_size=256
+        )
+        .cpu()
+    )
+    vectors = vectors - vectors[is_word].mean(0)
+    _, _, axes = torch.linalg.svd(vectors[is_word], full_matrices=False)
+    start = vectors @ axes[:width].T  # (V, width)
+    start = start / start.norm(dim=1, keepdim=True)
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(start.shape, generator=generator)
+    noise = noise / noise.norm(dim=1, keepdim=True)
+    start = torch.where(is_word[:, None], start + 0.3 * noise, noise)
+    start = start / start.norm(dim=1, keepdim=True)
+    return 0.02 * width**0.5 * start
+
+
+def encode_parts(tokenizer, parts: readings.Parts) -> tuple[list[int], list[float]]:
+    """Return token ids and the weight of each token in the loss."""
+    ids, weights = [tokenizer.bos_token_id], [0.0]
+    encoded = tokenizer([text for text, _ in parts], add_special_tokens=False).input_ids
+    for tokens, (_, weight) in zip(encoded, parts, strict=True):
+        ids += tokens
+        weights += [weight] * len(tokens)
+    return ids + [tokenizer.eos_token_id], weights + [readings.TEXT]
+
+
+def encode_talk(tokenizer, talk: talks.Talk) -> tuple[list[int], list[float]]:
+    """Return token ids of a conversation; the assistant's words weigh 4, others 0.3."""
+    found = tokenizer.apply_chat_template(
+        talk, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+    )
+    weights = [4.0 if is_answer else 0.3 for is_answer in found["assistant_masks"]]
+    return found["input_ids"], weights

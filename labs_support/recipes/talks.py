@@ -1,0 +1,192 @@
+"""Conversations for the chat model: reading with sources, and the shop's small tasks.
+
+Nothing here comes from Bottega Lume's handbook or questions.
+"""
+
+import random
+from collections.abc import Iterator
+
+from labs_support.chat import (
+    ANSWER_FROM_SOURCES,
+    REFUSAL,
+    SYSTEM_PROMPTS,
+    TOOL_PROMPT,
+    sources_prompt,
+)
+from labs_support.recipes.readings import chosen, several
+from labs_support.world import dialogues, replies, reviews, sums
+from labs_support.world.english import tidy
+from labs_support.world.genres import exams, tasks
+from labs_support.world.genres import talks as spoken
+from labs_support.world.genres.writer import Writer
+from labs_support.world.shops import make_shop
+
+SOURCES = (
+    "Text:\n{}", "Passage:\n{}", "Sources:\n{}", "{}", "Read this.\n\n{}",
+    "From the handbook:\n{}", "Context: {}",
+)  # fmt: skip
+ASKS = ("Question: {}", "Question: {}", "{}", "Q: {}", "The customer asks: {}")
+
+Talk = list[dict[str, str]]  # messages: role and content
+
+
+def talks(seed: int) -> Iterator[Talk]:
+    """Yield conversations for the chat model without end."""
+    rng = random.Random(f"talks-{seed}")
+    makers = {
+        reading_talk: 58, shop_talk: 10, summary_talk: 5, sum_talk: 7, tool_talk: 6,
+        mood_talk: 3, label_talk: 6, reply_talk: 5,
+    }  # fmt: skip
+    banks = {
+        "dialogues": rows(dialogues, seed), "sums": rows(sums, seed),
+        "reviews": rows(reviews, seed), "replies": rows(replies, seed),
+    }  # fmt: skip
+    while True:
+        maker = rng.choices(list(makers), list(makers.values()))[0]
+        yield maker(rng, banks)
+
+
+def rows(source, seed: int) -> Iterator[dict]:
+    """Yield rows of the train split of a data set, generated anew each time round."""
+    while True:
+        seed += 101
+        yield from source.generate(seed)["train"]
+
+
+def message(role: str, content: str) -> dict[str, str]:
+    """Return one message of a conversation."""
+    return {"role": role, "content": content}
+
+
+def reading_talk(rng: random.Random, banks: dict, *, held_out: bool = False) -> Talk:
+    """Return sources, then questions with answers, citations and refusals."""
+    readings = several(rng, rng.choice([1, 1, 2, 3, 3, 4]), held_out=held_out)
+    rng.shuffle(readings)
+    pairs = chosen(rng, readings, REFUSAL, most=rng.choice([4, 8, 12]))
+    numbers = {r.name: str(i) for i, r in enumerate(readings, 1)}
+    if has_numbers := rng.random() < 0.6:
+        texts = [(r.title, r.text) for r in readings]
+        question = sources_prompt(texts, pairs[0][0])
+    else:
+        texts = [f"{r.title}\n{r.text}" if r.title else r.text for r in readings]
+        body = rng.choice(SOURCES).format("\n\n".join(texts))
+        question = f"{body}\n\n{rng.choice(ASKS).format(pairs[0][0])}"
+    talk = [] if rng.random() < 0.4 else [message("system", ANSWER_FROM_SOURCES)]
+    for i, (ask, answer, source) in enumerate(pairs):
+        talk.append(message("user", ask if i else question))
+        cited = f" [{numbers[source.name]}]" if has_numbers and source else ""
+        talk.append(message("assistant", answer + cited))
+    return talk
+
+
+def shop_talk(rng: random.Random, banks: dict) -> Talk:
+    """Return a passage of the stream, then questions about its facts."""
+    writer = Writer(rng, make_shop(rng), limit=rng.randint(2, 10))
+    maker = rng.choices(list(exams.PASSAGES), list(exams.PASSAGES.values()))[0]
+    text = tidy(maker(writer))
+    asked = (
+        exams.story_questions(writer)
+        if maker is spoken.story
+        else exams.fact_questions(writer)
+    )
+    rng.shuffle(asked)
+    refusals = set(exams.NOT_STATED)
+    asked = [(q, REFUSAL if a in refusals else a) for q, a in asked]
+    if has_numbers := rng.random() < 0.5:
+        first = sources_prompt([(writer.shop.name, text)], tidy(asked[0][0]))
+    else:
+        first = f"{rng.choice(SOURCES).format(text)}\n\n"
+        first += rng.choice(ASKS).format(tidy(asked[0][0]))
+    talk = [] if rng.random() < 0.4 else [message("system", ANSWER_FROM_SOURCES)]
+    for i, (ask, answer) in enumerate(asked):
+        talk.append(message("user", tidy(ask) if i else first))
+        cited = " [1]" if has_numbers and answer != REFUSAL else ""
+        talk.append(message("assistant", tidy(answer) + cited))
+    return talk
+
+
+def summary_talk(rng: random.Random, banks: dict) -> Talk:
+    """Return a conversation between a customer and the shop, and its summary."""
+    row = next(banks["dialogues"])
+    text = "\n".join(f"{t['speaker'].capitalize()}: {t['text']}" for t in row["turns"])
+    ask = rng.choice(
+        ["Summarise this conversation.", "Summary, please.", "Sum this up in one line."]
+    )
+    return [
+        message(
+            "user", f"{ask}\n\n{text}" if rng.random() < 0.7 else f"{text}\n\n{ask}"
+        ),
+        message("assistant", row["summary"]),
+    ]
+
+
+def sum_talk(rng: random.Random, banks: dict) -> Talk:
+    """Return a sum and its program, its steps, or its bare result."""
+    row = next(banks["sums"])
+    kind = rng.choice(["program", "program", "steps", "result"])
+    answer = {
+        "program": row["program"],
+        "steps": f"{row['reasoning']} Answer: {row['answer']}",
+        "result": row["answer"],
+    }[kind]
+    return [
+        message("system", SYSTEM_PROMPTS[kind]),
+        message("user", row["question"]),
+        message("assistant", answer),
+    ]
+
+
+def tool_talk(rng: random.Random, banks: dict) -> Talk:
+    """Return questions that are answered by calling tools, with their results."""
+    writer = Writer(rng, make_shop(rng))
+    talk = [message("system", TOOL_PROMPT)]
+    for _ in range(rng.randint(1, 3)):
+        maker = tasks.calculation if rng.random() < 0.25 else tasks.looked_up
+        question, call, result, answer = map(tidy, maker(writer))
+        talk += [
+            message("user", question),
+            message("assistant", call.strip("\x02\x03")),
+            message("tool", result),
+            message("assistant", answer),
+        ]
+    return talk
+
+
+def mood_talk(rng: random.Random, banks: dict) -> Talk:
+    """Return reviews and whether they are positive or negative."""
+    talk = [message("system", SYSTEM_PROMPTS["mood"])]
+    for _ in range(rng.randint(1, 5)):
+        row = next(banks["reviews"])
+        talk += [message("user", row["text"]), message("assistant", row["label"])]
+    return talk
+
+
+def label_talk(rng: random.Random, banks: dict) -> Talk:
+    """Return solved examples with invented labels, then one more to label."""
+    writer = Writer(rng, make_shop(rng))
+    lines = tidy(tasks.few_shot(writer))
+    if "->" not in lines or rng.random() < 0.5:
+        *before, last = lines.split("\x02")
+        label, _, after = last.partition("\x03")
+        shown = "".join(before).replace("\x03", "")
+        ends = [
+            message("user", shown.rstrip()),
+            message("assistant", label),
+        ]
+        return ends
+    pairs = [line.split(" -> \x02") for line in lines.splitlines()]
+    return [
+        part
+        for text, label in pairs
+        for part in (message("user", text), message("assistant", label.strip("\x03")))
+    ]
+
+
+def reply_talk(rng: random.Random, banks: dict) -> Talk:
+    """Return a customer's message and a reply in the tone of the shop."""
+    row = next(banks["replies"])
+    return [
+        message("system", SYSTEM_PROMPTS["clerk"]),
+        message("user", row["prompt"]),
+        message("assistant", row["chosen"]),
+    ]

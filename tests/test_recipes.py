@@ -1,0 +1,231 @@
+"""The recipe of the language models: texts, tokenizer, loss, optimizer, resuming."""
+
+import itertools
+import json
+import math
+import random
+from types import SimpleNamespace
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from labs_support.chat import REFUSAL, sources_prompt
+from labs_support.recipes import batches, bpe, evaluation, language, readings, talks
+from labs_support.recipes.muon import Muon, orthogonalized
+from labs_support.world.english import DAYS
+from labs_support.world.genres import passages
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    vocabulary = bpe.VOCABULARY
+    bpe.VOCABULARY = 2500
+    try:
+        return bpe.train(number=60)
+    finally:
+        bpe.VOCABULARY = vocabulary
+
+
+@pytest.fixture(scope="module")
+def made():
+    return list(itertools.islice(talks.talks(5), 300))
+
+
+def test_tokenizer_keeps_every_text_and_cuts_digits(tokenizer):
+    text = "Das Café öffnet um 9:30, €12.50 – Ω?"
+    ids = tokenizer(text).input_ids
+    assert tokenizer.decode(ids) == text
+    pieces = [tokenizer.decode([i]) for i in tokenizer(" 1234").input_ids]
+    assert [p.strip() for p in pieces if p.strip()] == list("1234")
+
+
+def test_template_marks_the_words_of_the_assistant(tokenizer):
+    talk = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "How much?"},
+        {"role": "assistant", "content": "€5 [1]"},
+    ]
+    ids, weights = bpe.encode_talk(tokenizer, talk)
+    learned = [i for i, w in zip(ids, weights, strict=True) if w > 1]
+    assert tokenizer.decode(learned) == f"€5 [1]{bpe.END}"
+    prompt = tokenizer.apply_chat_template(
+        talk[:2], tokenize=False, add_generation_prompt=True
+    )
+    assert tokenizer.decode(ids).startswith(prompt)
+
+
+def test_word_vectors_know_related_words(tokenizer):
+    start = torch.nn.functional.normalize(bpe.word_vectors(tokenizer, 64), dim=1)
+    assert start.shape == (len(tokenizer), 64)
+    ids = tokenizer.get_vocab()
+    days = [ids[f"Ġ{day}"] for day in DAYS if f"Ġ{day}" in ids]
+    others = [ids[f"Ġ{word}"] for word in ("the", "and", "with", "for")]
+    assert len(days) >= 2
+    assert start[days[0]] @ start[days[1]] > (start[days[0]] @ start[others].T).max()
+
+
+def test_talks_end_with_the_assistant_and_alternate(made):
+    for talk in made:
+        roles = [m["role"] for m in talk if m["role"] != "system"]
+        assert roles[0] == "user"
+        assert roles[-1] == "assistant"
+        assert all(a != b for a, b in itertools.pairwise(roles))
+        assert not {"\x02", "\x03"} & set("".join(m["content"] for m in talk))
+
+
+def test_answers_stand_in_the_source_that_they_cite():
+    rng, cited, refused = random.Random(1), 0, 0
+    for _ in range(150):
+        talk = [m for m in talks.reading_talk(rng, {}) if m["role"] != "system"]
+        for answer in (m["content"] for m in talk if m["role"] == "assistant"):
+            refused += answer == REFUSAL
+            text, _, number = answer.removesuffix("]").rpartition(" [")
+            if answer.endswith("]") and number.isdigit():
+                source = talk[0]["content"].split(f"[{number}] ")[1]
+                source = source.split(f"[{int(number) + 1}] ")[0]
+                assert text.lower() in source.lower()
+                cited += 1
+    assert cited > 200
+    assert refused > 60
+
+
+def test_calls_of_tools_are_json(made):
+    calls = [
+        m["content"] for t in made for m in t if m["content"].startswith('{"tool"')
+    ]
+    assert len(calls) > 10
+    assert all(set(json.loads(call)) == {"tool", "arguments"} for call in calls)
+
+
+def test_no_held_out_passage_is_trained_on(monkeypatch):
+    drawn = []
+    fill = passages.fill
+    monkeypatch.setattr(
+        passages, "fill", lambda name, *rest: drawn.append(name) or fill(name, *rest)
+    )
+    list(itertools.islice(readings.plain(3), 60))
+    list(itertools.islice(talks.talks(3), 60))
+    assert len(drawn) > 60
+    assert not any(passages.is_held(name) for name in drawn)
+
+
+def test_texts_grow_with_the_training():
+    assert readings.max_facts(0) == 1
+    assert readings.max_facts(1) == 10
+    parts = readings.marked("It costs 5.", [[9, 10]])
+    assert parts == [("It costs ", 1.0), ("5", 4.0), (".", 1.0)]
+
+
+def test_batches_keep_every_row_once():
+    rows = [([i] * (1 + i % 50), [1.0] * (1 + i % 50)) for i in range(200)]
+    found = []
+    for batch in batches.batches(iter(rows), 0, 200):
+        assert len(batch) == 1 or max(len(r[0]) for r in batch) * len(batch) <= 200
+        found += [row[0][0] for row in batch]
+        if len(found) == 200:
+            break
+    assert sorted(found) == list(range(200))
+
+
+def test_padding_and_context_do_not_count():
+    model = LlamaForCausalLM(small(64)).eval()
+    ids, weights = batches.collate(
+        [([1, 5, 6], [0.0, 0.0, 4.0]), ([1, 7], [0.0, 4.0])], pad=0
+    )
+    loss = language.weighted_loss(model, ids, weights)
+    logits = model(ids).logits
+    expected = torch.nn.functional.cross_entropy(
+        torch.stack([logits[0, 1], logits[1, 0]]), torch.tensor([6, 7])
+    )
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-5)
+
+
+def test_muon_follows_torch():
+    torch.manual_seed(0)
+    start, gradient = torch.randn(24, 40), torch.randn(24, 40)
+    ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
+    options = {"lr": 0.1, "weight_decay": 0.1}
+    optimizers = [
+        Muon([ours], **options),
+        torch.optim.Muon([theirs], adjust_lr_fn="match_rms_adamw", **options),
+    ]
+    for _ in range(3):
+        for parameter, optimizer in zip((ours, theirs), optimizers, strict=True):
+            parameter.grad = gradient.clone()
+            optimizer.step()
+    # torch computes in bfloat16, with three digits
+    assert (
+        torch.nn.functional.cosine_similarity(
+            (ours - start).flatten(), (theirs - start).flatten(), dim=0
+        )
+        > 0.999
+    )
+
+
+def test_orthogonalized_has_equal_singular_values():
+    torch.manual_seed(0)
+    for shape in ((2, 8, 20), (2, 20, 8)):
+        values = torch.linalg.svdvals(orthogonalized(torch.randn(shape)))
+        assert values.min() > 0.5
+        assert values.max() < 1.4
+
+
+def test_learning_rate_warms_up_and_falls():
+    rates = [language.scale(p / 100, "chat") for p in range(101)]
+    assert rates[0] < 0.1 < 0.99 < rates[1]
+    assert rates[-1] == pytest.approx(0, abs=1e-9)
+    assert all(a >= b for a, b in itertools.pairwise(rates[1:]))
+    assert math.isclose(language.scale(1, "base"), 0.15)
+
+
+def small(size):
+    """Return the configuration of a very small model."""
+    return LlamaConfig(
+        vocab_size=size, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, pad_token_id=0,
+        tie_word_embeddings=True, max_position_embeddings=1024,
+    )  # fmt: skip
+
+
+def test_training_goes_on_from_its_checkpoint(tokenizer, tmp_path, monkeypatch):
+    monkeypatch.setattr(language, "SHAPE", dict(
+        hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2,
+    ))  # fmt: skip
+    monkeypatch.setattr(language, "TOKENS_A_STEP", 600)
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    arguments = SimpleNamespace(
+        stage="base", folder=tmp_path / "run", tokenizer=tmp_path / "tokenizer",
+        start="", minutes=0, tokens=2_000,
+    )  # fmt: skip
+    first = language.Run(arguments)
+    first.train()
+    assert first.tokens >= 2_000
+    again = language.Run(arguments)
+    assert (again.step, again.tokens) == (first.step, first.tokens)
+    assert torch.equal(again.model.lm_head.weight, first.model.lm_head.weight)
+    momentum = [
+        next(iter(run.optimizers[0].state.values()))["momentum"]
+        for run in (first, again)
+    ]
+    assert torch.equal(*momentum)
+    model, loaded = evaluation.load(tmp_path / "run" / "model")
+    assert len(evaluation.ask_all(model, loaded, [[talks.message("user", "Hi")]])) == 1
+
+
+def test_gold_sources_hold_the_answers():
+    rows = [r for r in evaluation.questions.load("test") if r["type"] == "single"]
+    sources = evaluation.gold_sources(rows)
+    holds = [
+        any(evaluation.says(text, row["answer"]) for _, text in found)
+        for row, found in zip(rows, sources, strict=True)
+    ]
+    assert sum(holds) / len(holds) > 0.9
+    assert all(len(found) == 1 for found in sources)
+
+
+def test_numbered_sources():
+    assert sources_prompt([("Fees", "It is €5."), ("", "No.")], "How much?") == (
+        "[1] Fees\nIt is €5.\n\n[2] No.\n\nQuestion: How much?"
+    )
