@@ -9,6 +9,7 @@ the answer in the text; a tenth of the passages is held out of training altogeth
 """
 
 import functools
+import graphlib
 import random
 import re
 import sys
@@ -22,7 +23,7 @@ from labs_support.world.english import capital, tidy
 from labs_support.world.genres.slots import Slots, entries
 from labs_support.world.names import BANNED
 from labs_support.world.shops import MONTHS, make_shop
-from labs_support.world.wording import CHOICE, SLOT
+from labs_support.world.wording import SLOT
 
 FOLDER = Path(__file__).parents[1] / "words" / "passages"
 HELD_SHARE = 10  # one passage in ten is never seen in training
@@ -160,6 +161,8 @@ def faults(name: str, source: dict, *, draws: int = 12) -> list[str]:
     found = [f"{key!r} is missing" for key in ("text", "ask") if not source.get(key)]
     if unknown := sorted(set(source) - {"title", "let", "text", "ask", "absent"}):
         found.append(f"unknown key {unknown[0]!r}")
+    if circle := names_itself(source.get("let", {})):
+        found.append(f"the slot {circle!r} leads back to itself")
     for seed in range(draws if not found else 0):
         try:
             reading = fill(name, source, random.Random(f"{name}-{seed}"))
@@ -170,11 +173,25 @@ def faults(name: str, source: dict, *, draws: int = 12) -> list[str]:
                 found.append(f"answer {answer!r} to {question!r} is not in the text")
         every = " ".join([reading.text, *(q for q, _ in reading.pairs)])
         found += [f"mark left in {every!r}"] * bool(re.search(r"[\[\]{}|]", every))
-    words = set(re.findall(r"\w+", " ".join(map(str, source.values()))))
-    plain = set(SLOT.sub("", CHOICE.sub("", source.get("text", ""))).split())
-    if banned := sorted(BANNED & words & plain):
+    if banned := sorted(BANNED & set(re.findall(r"\w+", str(source)))):
         found.append(f"name of the test world: {', '.join(banned)}")
     return list(dict.fromkeys(found))
+
+
+def names_itself(own: dict) -> str:
+    """Return a slot whose values lead back to it, for ever, or an empty text."""
+    leads = {
+        slot: {
+            next((n for n in (name, name.rstrip("0123456789")) if n in own), name)
+            for name in SLOT.findall(str(values))
+        }
+        for slot, values in own.items()
+    }
+    try:
+        graphlib.TopologicalSorter(leads).prepare()
+    except graphlib.CycleError as error:
+        return error.args[1][0]
+    return ""
 
 
 def main(paths: list[str]) -> int:
