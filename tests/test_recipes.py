@@ -11,9 +11,18 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from labs_support.chat import REFUSAL, sources_prompt
-from labs_support.recipes import batches, bpe, evaluation, language, readings, talks
+from labs_support.recipes import (
+    batches,
+    bpe,
+    evaluation,
+    language,
+    model,
+    readings,
+    talks,
+)
 from labs_support.recipes.muon import Muon, orthogonalized
 from labs_support.world.genres import passages
+from labs_support.world.store import SPLITS
 
 
 @pytest.fixture(scope="module")
@@ -122,12 +131,12 @@ def test_batches_keep_every_row_once():
 
 
 def test_padding_and_context_do_not_count():
-    model = LlamaForCausalLM(small(64)).eval()
+    network = LlamaForCausalLM(small(64)).eval()
     ids, weights = batches.collate(
         [([1, 5, 6], [0.0, 0.0, 4.0]), ([1, 7], [0.0, 4.0])], pad=0
     )
-    loss = language.weighted_loss(model, ids, weights)
-    logits = model(ids).logits
+    loss = model.weighted_loss(network, ids, weights)
+    logits = network(ids).logits
     expected = torch.nn.functional.cross_entropy(
         torch.stack([logits[0, 1], logits[1, 0]]), torch.tensor([6, 7])
     )
@@ -182,7 +191,7 @@ def small(size):
 
 
 def test_training_goes_on_from_its_checkpoint(tokenizer, tmp_path, monkeypatch):
-    monkeypatch.setattr(language, "SHAPE", dict(
+    monkeypatch.setattr(model, "SHAPE", dict(
         hidden_size=32, intermediate_size=64, num_hidden_layers=2,
         num_attention_heads=4, num_key_value_heads=2,
     ))  # fmt: skip
@@ -203,8 +212,32 @@ def test_training_goes_on_from_its_checkpoint(tokenizer, tmp_path, monkeypatch):
         for run in (first, again)
     ]
     assert torch.equal(*momentum)
-    model, loaded = evaluation.load(tmp_path / "run" / "model")
-    assert len(evaluation.ask_all(model, loaded, [[talks.message("user", "Hi")]])) == 1
+    trained, loaded = evaluation.load(tmp_path / "run" / "model")
+    assert (
+        len(evaluation.ask_all(trained, loaded, [[talks.message("user", "Hi")]])) == 1
+    )
+
+
+def test_measure_tells_readers_from_others():
+    rows = [r for split in SPLITS for r in evaluation.questions.load(split)]
+    gold = {r["question"]: r["answer"] or REFUSAL for r in rows}
+    held = {t[-1]["content"]: a for t, a in evaluation.held_out_readings(200)}
+
+    def perfect(asked):
+        contents = [talk[-1]["content"] for talk in asked]
+        questions = [text.rpartition("Question: ")[2] for text in contents]
+        return [
+            held.get(text) or (gold[q] if q != text else "no idea")
+            for text, q in zip(contents, questions, strict=True)
+        ]
+
+    best = evaluation.measure(perfect)
+    assert best["closed_book"] == best["abstains_answerable"] == 0
+    assert {best[name] for name in best} == {0.0, 1.0}
+    mute = evaluation.measure(lambda asked: [REFUSAL] * len(asked))
+    assert mute["abstains_unanswerable"] == mute["abstains_answerable"] == 1
+    assert mute["exact_match"] == mute["f1"] == mute["closed_book"] == 0
+    assert mute["held_out_passages"] < 0.5
 
 
 def test_gold_sources_hold_the_answers():

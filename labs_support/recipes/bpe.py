@@ -1,7 +1,7 @@
 """The tokenizer of the language models: byte-pair encoding, digits one by one.
 
-Embeddings start from what MiniLM knows about each word, so that "mended" begins
-near "repaired", also for a word that the training texts hold only a few times.
+The embedding of a word starts from MiniLM's vector of it, so that words of like meaning
+begin near each other, also those that the training texts hold only a few times.
 """
 
 import re
@@ -77,6 +77,7 @@ def word_vectors(tokenizer, width: int):
     marks get random vectors of the same length.
     """
     import torch
+    import torch.nn.functional as F
 
     from labs_support import shelf
 
@@ -86,22 +87,16 @@ def word_vectors(tokenizer, width: int):
         [bool(re.fullmatch(r" ?[A-Za-zÀ-ÿ]{3,}", text)) for text in plain]
     )
     words = [text.strip().lower() for text in plain]
-    vectors = (
-        shelf.text_encoder()
-        .encode(
-            words, convert_to_tensor=True, normalize_embeddings=True, batch_size=256
-        )
-        .cpu()
-    )
+    encoder = shelf.text_encoder()
+    vectors = torch.tensor(encoder.encode(words, batch_size=256))
+    vectors = F.normalize(vectors, dim=1)
     vectors = vectors - vectors[is_word].mean(0)
     _, _, axes = torch.linalg.svd(vectors[is_word], full_matrices=False)
-    start = vectors @ axes[:width].T  # (V, width)
-    start = start / start.norm(dim=1, keepdim=True)
+    start = F.normalize(vectors @ axes[:width].T, dim=1)  # (V, width)
     generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(start.shape, generator=generator)
-    noise = noise / noise.norm(dim=1, keepdim=True)
+    noise = F.normalize(torch.randn(start.shape, generator=generator), dim=1)
     start = torch.where(is_word[:, None], start + 0.3 * noise, noise)
-    start = start / start.norm(dim=1, keepdim=True)
+    start = F.normalize(start, dim=1)
     return 0.02 * width**0.5 * start
 
 

@@ -1,6 +1,10 @@
-"""Measures the chat model on Bottega Lume, which it has never seen."""
+"""Measures the chat model on Bottega Lume, which it has never seen.
+
+python -m labs_support.recipes.evaluation runs/chat/model
+"""
 
 import random
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -9,7 +13,7 @@ import torch
 from labs_support.chat import ANSWER_FROM_SOURCES, REFUSAL, sources_prompt
 from labs_support.scores import exact_match, normalise, without_citations, word_f1
 from labs_support.skills import embed
-from labs_support.world import handbook, questions
+from labs_support.world import handbook, questions, store
 
 
 def sections() -> list[tuple[str, str, str]]:
@@ -88,10 +92,16 @@ def talk_about(sources: list[tuple[str, str]], question: str) -> list[dict]:
 
 
 def measure(answer_all: Callable[[list[list[dict]]], list[str]]) -> dict:
-    """Return the scores on the course's 240 questions, given the gold sections."""
-    rows = [
-        r for split in ("train", "validation", "test") for r in questions.load(split)
-    ]
+    """Return the scores on the course's 240 questions and on passages never seen.
+
+    Args:
+        answer_all: returns the answer to each of a list of conversations.
+
+    Returns:
+        Shares from 0 to 1: exact match and F1 given the gold sections, abstaining,
+        exact match without any source, and exact match on held-out passages.
+    """
+    rows = [r for split in store.SPLITS for r in questions.load(split)]
     sources = gold_sources(rows)
     answers = answer_all(
         [talk_about(s, r["question"]) for s, r in zip(sources, rows, strict=True)]
@@ -99,7 +109,13 @@ def measure(answer_all: Callable[[list[list[dict]]], list[str]]) -> dict:
     closed = answer_all([[{"role": "user", "content": r["question"]}] for r in rows])
     for row, answer, alone, source in zip(rows, answers, closed, sources, strict=True):
         row |= {"found": answer, "closed": alone, "sources": source}
-    return {"rows": rows} | summary(rows)
+    held = held_out_readings(200)
+    found = answer_all([talk for talk, _ in held])
+    right = [
+        exact_match(without_citations(answer), without_citations(gold))
+        for answer, (_, gold) in zip(found, held, strict=True)
+    ]
+    return summary(rows) | {"held_out_passages": sum(right) / len(right)}
 
 
 def summary(rows: list[dict]) -> dict[str, float]:
@@ -151,3 +167,15 @@ def held_out_readings(number: int, seed: int = 77) -> list[tuple[list[dict], str
         body = [m for m in talk if m["role"] != "system"]
         talks.append((talk[: len(talk) - len(body) + 1], body[1]["content"]))
     return talks
+
+
+def main(folder: str) -> None:
+    """Print the scores of the chat model in a folder."""
+    model, tokenizer = load(Path(folder))
+    scores = measure(lambda talks: ask_all(model, tokenizer, talks))
+    for name, value in scores.items():
+        print(f"{name:24} {value:.3f}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,13 +1,15 @@
-"""Trains lume-lm and lume-lm-chat: Llama architecture, from random weights.
+r"""Trains lume-lm and lume-lm-chat: Llama architecture, from random weights.
 
     python -m labs_support.recipes.language base --minutes 60
-    torchrun --nproc-per-node=2 -m labs_support.recipes.language chat --minutes 60
+    torchrun --nproc-per-node=2 -m labs_support.recipes.language chat \
+        --start runs/base/model --minutes 60
 
 A run can be stopped at any time and goes on from its last checkpoint. Its schedule
 follows the clock (`--minutes`), or the number of tokens (`--tokens`).
 """
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -16,57 +18,22 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from safetensors import safe_open
+from safetensors.torch import save_file
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from labs_support import settings
 from labs_support.recipes import bpe
 from labs_support.recipes.batches import batches, collate, samples
+from labs_support.recipes.model import KEEP, new_model, weighted_loss
 from labs_support.recipes.muon import Muon
 
-SHAPE = {
-    "hidden_size": 192,
-    "intermediate_size": 512,
-    "num_hidden_layers": 6,
-    "num_attention_heads": 6,
-    "num_key_value_heads": 2,
-}
 LEARNING_RATE = {"base": 7e-3, "chat": 3e-3}
 SEEDS = {"base": 11, "chat": 31}
 VALIDATION = 5_000_011  # seed of the texts kept for measuring
 TOKENS_A_STEP = 4096  # per process
-KEEP = 0.35  # share of ordinary tokens whose loss is computed
-
-
-def new_model(tokenizer) -> LlamaForCausalLM:
-    """Return an untrained model whose word embeddings start from MiniLM's."""
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        max_position_embeddings=bpe.CONTEXT,
-        tie_word_embeddings=True,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        **SHAPE,
-    )
-    model = LlamaForCausalLM(config)
-    with torch.no_grad():
-        model.model.embed_tokens.weight.copy_(
-            bpe.word_vectors(tokenizer, config.hidden_size)
-        )
-    return model
-
-
-def weighted_loss(model, ids: torch.Tensor, weights: torch.Tensor, keep: float = KEEP):
-    """Return the mean loss; of the tokens of weight 1 or less only a sample counts."""
-    hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
-    targets, weights = ids[:, 1:], weights[:, 1:]
-    share = torch.where(weights > 1, 1.0, keep * weights)
-    chosen = torch.rand_like(weights) < share
-    logits = model.lm_head(hidden[chosen])
-    loss = F.cross_entropy(logits.float(), targets[chosen], reduction="none")
-    weight = weights[chosen].clamp(min=1)
-    return (loss * weight).sum() / weight.sum()
+PLACE = ("step", "tokens", "seconds")  # how far a run is
+LOG_STEPS, SAVE_SECONDS = 25, 240
 
 
 def optimizers(model, rate: float) -> list[torch.optim.Optimizer]:
@@ -76,9 +43,6 @@ def optimizers(model, rate: float) -> list[torch.optim.Optimizer]:
     rest = [p for p in model.parameters() if id(p) not in known]
     muon = Muon(matrices, lr=rate)
     adamw = torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=0.0)
-    for optimizer in (muon, adamw):
-        for group in optimizer.param_groups:
-            group["peak"] = rate
     return [muon, adamw]
 
 
@@ -104,7 +68,7 @@ class Run:
         self.folder = Path(arguments.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.tokenizer = PreTrainedTokenizerFast.from_pretrained(arguments.tokenizer)
-        torch.manual_seed(settings.read().seed)
+        settings.seed_everything()
         if arguments.start:
             self.model = LlamaForCausalLM.from_pretrained(
                 arguments.start, dtype=torch.float32
@@ -119,29 +83,37 @@ class Run:
 
     def resume(self) -> None:
         """Go on from the last checkpoint, if there is one."""
-        file = self.folder / "checkpoint.pt"
+        file = self.folder / "checkpoint.safetensors"
         if not file.exists():
             return
-        state = torch.load(file, map_location=self.device, weights_only=True)
-        self.model.load_state_dict(state["model"])
-        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        self.step, self.tokens = state["step"], state["tokens"]
-        self.seconds = state["seconds"]
+        with safe_open(file, "pt", device=self.device) as saved:
+            done = saved.metadata()
+            tensors = {name: saved.get_tensor(name) for name in saved.keys()}
+        self.step, self.tokens = int(done["step"]), int(done["tokens"])
+        self.seconds = float(done["seconds"])
+        with torch.no_grad():
+            for name, parameter in self.model.named_parameters():
+                parameter.copy_(tensors[f"model/{name}"])
+        for number, optimizer in enumerate(self.optimizers):
+            state = optimizer.state_dict()
+            for name, tensor in tensors.items():
+                if name.startswith(f"optimizer {number}/"):
+                    _, index, key = name.split("/")
+                    state["state"].setdefault(int(index), {})[key] = tensor
+            optimizer.load_state_dict(state)
 
     def save(self) -> None:
         """Write the checkpoint, and the model as others read it."""
         if self.rank:
             return
-        file = self.folder / "checkpoint.pt"
-        state = {
-            "model": self.model.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            "step": self.step,
-            "tokens": self.tokens,
-            "seconds": self.seconds,
-        }
-        torch.save(state, file.with_suffix(".new"))
+        tensors = {f"model/{n}": p.data for n, p in self.model.named_parameters()}
+        for number, optimizer in enumerate(self.optimizers):
+            for index, state in optimizer.state_dict()["state"].items():
+                for key, tensor in state.items():
+                    tensors[f"optimizer {number}/{index}/{key}"] = tensor
+        done = {name: str(getattr(self, name)) for name in PLACE}
+        file = self.folder / "checkpoint.safetensors"
+        save_file(tensors, file.with_suffix(".new"), metadata=done)
         file.with_suffix(".new").replace(file)
         self.model.save_pretrained(self.folder / "model")
         self.tokenizer.save_pretrained(self.folder / "model")
@@ -154,72 +126,80 @@ class Run:
 
     def average_gradients(self) -> None:
         """Average the gradients over the processes."""
-        if self.world == 1:
-            return
-        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-        flat = torch.cat([g.reshape(-1) for g in gradients])
-        dist.all_reduce(flat)
-        flat /= self.world
-        place = 0
-        for gradient in gradients:
-            gradient.copy_(flat[place : place + gradient.numel()].view_as(gradient))
-            place += gradient.numel()
+        for parameter in self.model.parameters() if self.world > 1 else ():
+            dist.all_reduce(parameter.grad)
+            parameter.grad /= self.world
 
-    def together(self, value: float) -> float:
-        """Return the value of the first process, so that all share one clock."""
+    def mean(self, value: float) -> float:
+        """Return the mean over the processes, so that all take the same decisions."""
         if self.world == 1:
             return value
         shared = torch.tensor([value], dtype=torch.float64, device=self.device)
-        dist.broadcast(shared, 0)
-        return float(shared)
+        dist.all_reduce(shared)
+        return float(shared) / self.world
 
     def train(self) -> None:
         """Train to the end of the schedule, with a checkpoint every few minutes."""
         seed = SEEDS[self.a.stage] + 7919 * self.rank + 104_729 * self.step
         rows = samples(self.a.stage, self.tokenizer, seed, self.progress)
-        saved, losses = time.perf_counter(), []
+        before, saved, losses = time.perf_counter(), self.seconds, []
         for batch in batches(rows, seed, TOKENS_A_STEP):
-            start = time.perf_counter()
-            ids, weights = (
-                t.to(self.device) for t in collate(batch, self.tokenizer.pad_token_id)
-            )
-            with torch.autocast(
-                self.device, torch.bfloat16, enabled=self.device == "cuda"
-            ):
-                loss = weighted_loss(self.model, ids, weights)
-            loss.backward()
-            self.average_gradients()
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-            for optimizer in self.optimizers:
-                for group in optimizer.param_groups:
-                    group["lr"] = group["peak"] * scale(self.progress(), self.a.stage)
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
-            self.step += 1
-            self.tokens += ids.numel() * self.world
-            self.seconds += self.together(time.perf_counter() - start)
-            losses.append(loss.item())
-            if self.step % 25 == 0:
-                self.log(losses)
+            losses.append(self.update(*self.tensors(batch)))
+            now = time.perf_counter()
+            self.seconds += self.mean(now - before)
+            before = now
+            is_done = self.progress() >= 1
+            if self.step % LOG_STEPS == 0 or is_done:
+                self.log(training_loss=sum(losses) / len(losses))
                 losses = []
-            if self.progress() >= 1:
-                break
-            if self.together(time.perf_counter() - saved) > 240:
+            if is_done or self.seconds - saved > SAVE_SECONDS:
+                self.log(validation_loss=self.validation_loss())
                 self.save()
-                saved = time.perf_counter()
-        self.save()
+                saved = self.seconds
+            if is_done:
+                return
 
-    def log(self, losses: list[float]) -> None:
+    def tensors(self, batch: list[tuple]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return ids and weights of a batch on the device, (B, T) each."""
+        ids, weights = collate(batch, self.tokenizer.pad_token_id)
+        return ids.to(self.device), weights.to(self.device)
+
+    def loss(self, ids: torch.Tensor, weights: torch.Tensor, keep=KEEP) -> torch.Tensor:
+        """Return the loss of a batch, in bfloat16 where there is a GPU."""
+        is_gpu = self.device == "cuda"
+        with torch.autocast(self.device, torch.bfloat16, enabled=is_gpu):
+            return weighted_loss(self.model, ids, weights, keep)
+
+    def update(self, ids: torch.Tensor, weights: torch.Tensor) -> float:
+        """Take one step and return its loss."""
+        loss = self.loss(ids, weights)
+        loss.backward()
+        self.average_gradients()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        rate = LEARNING_RATE[self.a.stage] * scale(self.progress(), self.a.stage)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        self.tokens += round(self.mean(ids.numel()) * self.world)
+        return loss.item()
+
+    @torch.no_grad()
+    def validation_loss(self) -> float:
+        """Return the loss on texts that no run trains on, every token counted."""
+        rows = samples(self.a.stage, self.tokenizer, VALIDATION, lambda: 1.0)
+        kept = [list(itertools.islice(rows, 8)) for _ in range(4)]
+        losses = [self.loss(*self.tensors(batch), keep=1.0) for batch in kept]
+        return float(sum(losses) / len(losses))
+
+    def log(self, **losses: float) -> None:
         """Append one line to the log."""
         if self.rank:
             return
-        line = {
-            "step": self.step,
-            "tokens": self.tokens,
-            "seconds": round(self.seconds),
-            "loss": round(sum(losses) / len(losses), 4),
-            "progress": round(self.progress(), 4),
-        }
+        place = {name: round(getattr(self, name)) for name in PLACE}
+        line = place | {name: round(loss, 4) for name, loss in losses.items()}
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(line) + "\n")
 
@@ -228,16 +208,16 @@ def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("stage", choices=["tokenizer", "base", "chat"])
-    parser.add_argument("--folder", default="runs/language")
+    parser.add_argument("--folder", help="runs/STAGE unless given")
     parser.add_argument("--tokenizer", default="runs/tokenizer")
     parser.add_argument("--start", default="", help="model to start from")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--tokens", type=int, default=0)
     arguments = parser.parse_args()
+    arguments.folder = arguments.folder or f"runs/{arguments.stage}"
     if arguments.stage == "tokenizer":
         bpe.train().save_pretrained(arguments.tokenizer)
         return
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
     Run(arguments).train()
 
 

@@ -1,6 +1,6 @@
-"""Muon in float32: `torch.optim.Muon` computes in bfloat16, which old CPUs crawl at.
+"""Muon in float32, for all matrices of one shape together.
 
-Measured on a CPU without bfloat16 units: 5.0 s a step with torch's, 1.5 s with this.
+`torch.optim.Muon` computes in bfloat16, which is slow on a CPU without units for it.
 """
 
 from collections import defaultdict

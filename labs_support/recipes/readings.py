@@ -51,7 +51,7 @@ def plain(seed: int, progress: float = 1.0) -> Iterator[Parts]:
 
 
 def several(rng: random.Random, most: int, *, held_out: bool = False) -> list[Reading]:
-    """Return one to `most` passages about different things, shuffled."""
+    """Return one to `most` passages about different things."""
     found = {}
     for _ in range(rng.randint(1, most)):
         reading = passages.draw(rng, held_out=held_out)

@@ -61,22 +61,10 @@ def message(role: str, content: str) -> dict[str, str]:
 def reading_talk(rng: random.Random, banks: dict, *, held_out: bool = False) -> Talk:
     """Return sources, then questions with answers, citations and refusals."""
     readings = several(rng, rng.choice([1, 1, 2, 3, 3, 4]), held_out=held_out)
-    rng.shuffle(readings)
     pairs = chosen(rng, readings, REFUSAL, most=rng.choice([4, 8, 12]))
-    numbers = {r.name: str(i) for i, r in enumerate(readings, 1)}
-    if has_numbers := rng.random() < 0.6:
-        texts = [(r.title, r.text) for r in readings]
-        question = sources_prompt(texts, pairs[0][0])
-    else:
-        texts = [f"{r.title}\n{r.text}" if r.title else r.text for r in readings]
-        body = rng.choice(SOURCES).format("\n\n".join(texts))
-        question = f"{body}\n\n{rng.choice(ASKS).format(pairs[0][0])}"
-    talk = [] if rng.random() < 0.4 else [message("system", ANSWER_FROM_SOURCES)]
-    for i, (ask, answer, source) in enumerate(pairs):
-        talk.append(message("user", ask if i else question))
-        cited = f" [{numbers[source.name]}]" if has_numbers and source else ""
-        talk.append(message("assistant", answer + cited))
-    return talk
+    numbers = {r.name: i for i, r in enumerate(readings, 1)}
+    asked = [(q, a, numbers[r.name] if r else 0) for q, a, r in pairs]
+    return questioned(rng, [(r.title, r.text) for r in readings], asked)
 
 
 def shop_talk(rng: random.Random, banks: dict) -> Talk:
@@ -84,24 +72,39 @@ def shop_talk(rng: random.Random, banks: dict) -> Talk:
     writer = Writer(rng, make_shop(rng), limit=rng.randint(2, 10))
     maker = rng.choices(list(exams.PASSAGES), list(exams.PASSAGES.values()))[0]
     text = tidy(maker(writer))
-    asked = (
-        exams.story_questions(writer)
-        if maker is spoken.story
-        else exams.fact_questions(writer)
-    )
-    rng.shuffle(asked)
-    refusals = set(exams.NOT_STATED)
-    asked = [(q, REFUSAL if a in refusals else a) for q, a in asked]
-    if has_numbers := rng.random() < 0.5:
-        first = sources_prompt([(writer.shop.name, text)], tidy(asked[0][0]))
-    else:
-        first = f"{rng.choice(SOURCES).format(text)}\n\n"
-        first += rng.choice(ASKS).format(tidy(asked[0][0]))
+    is_story = maker is spoken.story
+    pairs = (exams.story_questions if is_story else exams.fact_questions)(writer)
+    rng.shuffle(pairs)
+    asked = [
+        (tidy(q), REFUSAL, 0) if a in exams.NOT_STATED else (tidy(q), tidy(a), 1)
+        for q, a in pairs
+    ]
+    return questioned(rng, [(writer.shop.name, text)], asked)
+
+
+def questioned(
+    rng: random.Random,
+    sources: list[tuple[str, str]],
+    asked: list[tuple[str, str, int]],
+) -> Talk:
+    """Return a conversation about sources, numbered and cited more often than not.
+
+    Args:
+        rng: draws the layout.
+        sources: (title, text) of each.
+        asked: (question, answer, number of its source or 0) in order.
+    """
     talk = [] if rng.random() < 0.4 else [message("system", ANSWER_FROM_SOURCES)]
-    for i, (ask, answer) in enumerate(asked):
-        talk.append(message("user", tidy(ask) if i else first))
-        cited = " [1]" if has_numbers and answer != REFUSAL else ""
-        talk.append(message("assistant", tidy(answer) + cited))
+    if has_numbers := rng.random() < 0.6:
+        opening = sources_prompt(sources, asked[0][0])
+    else:
+        body = "\n\n".join(f"{title}\n{text}".strip() for title, text in sources)
+        question = rng.choice(ASKS).format(asked[0][0])
+        opening = f"{rng.choice(SOURCES).format(body)}\n\n{question}"
+    for i, (question, answer, number) in enumerate(asked):
+        talk.append(message("user", question if i else opening))
+        cited = f" [{number}]" if has_numbers and number else ""
+        talk.append(message("assistant", answer + cited))
     return talk
 
 
@@ -162,24 +165,12 @@ def mood_talk(rng: random.Random, banks: dict) -> Talk:
 
 
 def label_talk(rng: random.Random, banks: dict) -> Talk:
-    """Return solved examples with invented labels, then one more to label."""
-    writer = Writer(rng, make_shop(rng))
-    lines = tidy(tasks.few_shot(writer))
-    if "->" not in lines or rng.random() < 0.5:
-        *before, last = lines.split("\x02")
-        label, _, after = last.partition("\x03")
-        shown = "".join(before).replace("\x03", "")
-        ends = [
-            message("user", shown.rstrip()),
-            message("assistant", label),
-        ]
-        return ends
-    pairs = [line.split(" -> \x02") for line in lines.splitlines()]
-    return [
-        part
-        for text, label in pairs
-        for part in (message("user", text), message("assistant", label.strip("\x03")))
-    ]
+    """Return solved examples with invented labels in one message, and one more."""
+    lines = tidy(tasks.few_shot(Writer(rng, make_shop(rng))))
+    shown, _, last = lines.rpartition("\x02")
+    label, _, _ = last.partition("\x03")
+    plain = shown.replace("\x02", "").replace("\x03", "")
+    return [message("user", plain.rstrip()), message("assistant", label)]
 
 
 def reply_talk(rng: random.Random, banks: dict) -> Talk:
