@@ -82,6 +82,12 @@ def test_faults_are_named(change, sentence):
     assert any(sentence in fault for fault in passages.faults("bad", good | change))
 
 
+def test_every_wording_of_a_question_is_asked():
+    source = {"text": "It costs {price}.", "ask": {"{price}": "How much?\nprice"}}
+    drawn = [passages.fill("x", source, random.Random(s)) for s in range(20)]
+    assert {q for reading in drawn for q, _ in reading.pairs} == {"How much?", "price"}
+
+
 def test_lines_with_a_question_mark_come_and_go():
     source = {
         "text": "It costs {price}.\n? Nobody minds.\n\n## Care\nwash it.",

@@ -232,8 +232,8 @@ def test_measure_tells_readers_from_others():
         ]
 
     best = evaluation.measure(perfect)
-    assert best["closed_book"] == best["abstains_answerable"] == 0
-    assert {best[name] for name in best} == {0.0, 1.0}
+    none = {"closed_book", "abstains_answerable"}
+    assert best == {name: 0.0 if name in none else 1.0 for name in best}
     mute = evaluation.measure(lambda asked: [REFUSAL] * len(asked))
     assert mute["abstains_unanswerable"] == mute["abstains_answerable"] == 1
     assert mute["exact_match"] == mute["f1"] == mute["closed_book"] == 0

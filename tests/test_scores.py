@@ -34,6 +34,7 @@ def test_written_otherwise_and_equal(answer, gold):
         ("3 to 5 days", "3 to 5 weeks"),
         ("", "€1"),
         ("30 %", "30"),
+        ("5.90", "€5.90"),
     ],
 )
 def test_different_answers(answer, gold):
