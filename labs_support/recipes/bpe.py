@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from labs_support.chat import TEMPLATE
 from labs_support.recipes import readings, talks
+from labs_support.recipes.pieces import ANSWER, SOURCE, Piece, Row, encode
 
 VOCABULARY = 8192
 FREQUENT = 5000  # common English words added to the texts, each a few times
@@ -22,7 +23,7 @@ def texts(seed: int, number: int) -> Iterator[str]:
     plain = readings.plain(seed)
     spoken = talks.talks(seed)
     for _ in range(number):
-        yield "".join(text for text, _ in next(plain))
+        yield "".join(piece.text for piece in next(plain))
         yield "\n".join(message["content"] for message in next(spoken))
     for word in frequent_words():
         yield f" {word}" * 8
@@ -100,20 +101,29 @@ def word_vectors(tokenizer, width: int):
     return 0.02 * width**0.5 * start
 
 
-def encode_parts(tokenizer, parts: readings.Parts) -> tuple[list[int], list[float]]:
-    """Return token ids and the weight of each token in the loss."""
-    ids, weights = [tokenizer.bos_token_id], [0.0]
-    encoded = tokenizer([text for text, _ in parts], add_special_tokens=False).input_ids
-    for tokens, (_, weight) in zip(encoded, parts, strict=True):
-        ids += tokens
-        weights += [weight] * len(tokens)
-    return ids + [tokenizer.eos_token_id], weights + [readings.TEXT]
+def encode_plain(tokenizer, pieces: list[Piece]) -> Row:
+    """Return the tokens of a plain document between begin and end."""
+    whole = [Piece(BEGIN, 0.0), *pieces, Piece(END, readings.PLAIN)]
+    return encode(tokenizer, whole, CONTEXT)
 
 
-def encode_talk(tokenizer, talk: talks.Talk) -> tuple[list[int], list[float]]:
-    """Return token ids of a conversation; the assistant's words weigh 4, others 0.3."""
-    found = tokenizer.apply_chat_template(
-        talk, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
-    )
-    weights = [4.0 if is_answer else 0.3 for is_answer in found["assistant_masks"]]
-    return found["input_ids"], weights
+def encode_talk(tokenizer, talk: talks.Talk) -> Row:
+    """Return the tokens of a conversation, as its template writes it.
+
+    The assistant's words weigh 4, others 0.3.
+    """
+    pieces = []
+    for message in talk:
+        pieces.append(Piece(f"<|{message['role']}|>", 0.3))
+        text = message["content"]
+        if message["role"] == "assistant":
+            pieces.append(Piece(f" {text}", readings.WEIGHTY, ANSWER))
+            pieces.append(Piece(END, readings.WEIGHTY))
+            continue
+        first, last = message.get("source", (0, 0))
+        pieces += [
+            Piece(text[:first], 0.3),
+            Piece(text[first:last], 0.3, SOURCE),
+            Piece(text[last:] + END, 0.3),
+        ]
+    return encode(tokenizer, [p for p in pieces if p.text], CONTEXT)

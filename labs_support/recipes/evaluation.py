@@ -1,17 +1,20 @@
-"""Measures the chat model on Bottega Lume, which it has never seen.
+"""Measures the language models on Bottega Lume, which they have never seen.
 
 python -m labs_support.recipes.evaluation runs/chat/model
 """
 
 import random
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
-from labs_support.chat import ANSWER_FROM_SOURCES, REFUSAL, sources_prompt
+from labs_support.chat import ANSWER_FROM_SOURCES, REFUSAL, generate, sources_prompt
+from labs_support.reading import condensed
+from labs_support.recipes import labelling
 from labs_support.scores import exact_match, normalise, without_citations, word_f1
+from labs_support.shelf import Language, language_model
 from labs_support.skills import embed
 from labs_support.world import handbook, questions, store
 
@@ -57,32 +60,6 @@ def says(text: str, answer: str) -> bool:
     return bool(answer) and f" {normalise(answer)} " in f" {normalise(text)} "
 
 
-def ask_all(
-    model, tokenizer, talks: Iterable[list[dict]], batch: int = 16
-) -> list[str]:
-    """Return the model's greedy answer to each conversation."""
-    prompts = [
-        tokenizer.apply_chat_template(t, tokenize=False, add_generation_prompt=True)
-        for t in talks
-    ]
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    answers = [""] * len(prompts)
-    for start in range(0, len(order), batch):
-        chosen = order[start : start + batch]
-        inputs = tokenizer(
-            [prompts[i] for i in chosen], return_tensors="pt", padding=True,
-            padding_side="left", add_special_tokens=False,
-        ).to(model.device)  # fmt: skip
-        with torch.inference_mode():
-            out = model.generate(
-                input_ids=inputs.input_ids, attention_mask=inputs.attention_mask,
-                max_new_tokens=24, do_sample=False,
-            )  # fmt: skip
-        for i, row in zip(chosen, out[:, inputs.input_ids.shape[1] :], strict=True):
-            answers[i] = tokenizer.decode(row, skip_special_tokens=True).strip()
-    return answers
-
-
 def talk_about(sources: list[tuple[str, str]], question: str) -> list[dict]:
     """Return the conversation that asks a question about sources."""
     return [
@@ -91,69 +68,75 @@ def talk_about(sources: list[tuple[str, str]], question: str) -> list[dict]:
     ]
 
 
-def measure(answer_all: Callable[[list[list[dict]]], list[str]]) -> dict:
+def measure(answer_all: Callable[[list[list[dict]]], list[str]]) -> dict[str, float]:
     """Return the scores on the course's 240 questions and on passages never seen.
 
     Args:
         answer_all: returns the answer to each of a list of conversations.
 
     Returns:
-        Shares from 0 to 1: exact match and F1 given the gold sections, abstaining,
-        exact match without any source, and exact match on held-out passages.
+        Shares from 0 to 1. Given the sections that a question is about, of which the
+        nearest sentences are kept: exact match, F1, abstaining; the same given the
+        whole sections; exact match without any source; and on held-out passages.
     """
     rows = [r for split in store.SPLITS for r in questions.load(split)]
     sources = gold_sources(rows)
-    answers = answer_all(
-        [talk_about(s, r["question"]) for s, r in zip(sources, rows, strict=True)]
-    )
+    short = [condensed(s, r["question"]) for s, r in zip(sources, rows, strict=True)]
+    scores = summary(rows, answer_all(talks_about(short, rows)))
+    whole = summary(rows, answer_all(talks_about(sources, rows)))
+    scores |= {f"{name}_whole_sections": value for name, value in whole.items()}
     closed = answer_all([[{"role": "user", "content": r["question"]}] for r in rows])
-    for row, answer, alone, source in zip(rows, answers, closed, sources, strict=True):
-        row |= {"found": answer, "closed": alone, "sources": source}
+    scores["closed_book"] = summary(rows, closed)["exact_match"]
     held = held_out_readings(200)
     found = answer_all([talk for talk, _ in held])
     right = [
         exact_match(without_citations(answer), without_citations(gold))
         for answer, (_, gold) in zip(found, held, strict=True)
     ]
-    return summary(rows) | {"held_out_passages": sum(right) / len(right)}
+    return scores | {"held_out_passages": sum(right) / len(right)}
 
 
-def summary(rows: list[dict]) -> dict[str, float]:
-    """Return the mean scores of answered rows."""
-    asked = [r for r in rows if r["answer"]]
-    missing = [r for r in rows if not r["answer"]]
-    plain = {id(r): without_citations(r["found"]) for r in rows}
+def talks_about(sources: list[list], rows: list[dict]) -> list[list[dict]]:
+    """Return the conversations that ask each question about its sources."""
+    return [
+        talk_about(found, row["question"])
+        for found, row in zip(sources, rows, strict=True)
+    ]
+
+
+def summary(rows: list[dict], answers: list[str]) -> dict[str, float]:
+    """Return the mean scores of the answers to some questions."""
+    plain = [without_citations(answer) for answer in answers]
+    pairs = list(zip(rows, plain, strict=True))
+    asked = [(r, a) for r, a in pairs if r["answer"]]
+    single = [(r, a) for r, a in asked if r["type"] == "single"]
+    missing = [(r, a) for r, a in pairs if not r["answer"]]
+
+    def is_right(row, answer):
+        return exact_match(answer, row["answer"])
+
+    def abstains(row, answer):
+        return normalise(answer) == normalise(REFUSAL)
 
     def mean(score, kept):
-        return sum(map(score, kept)) / len(kept)
+        return sum(score(row, answer) for row, answer in kept) / len(kept)
 
-    single = [r for r in asked if r["type"] == "single"]
-    refused = normalise(REFUSAL)
     return {
-        "exact_match": mean(lambda r: exact_match(plain[id(r)], r["answer"]), asked),
-        "exact_match_single": mean(
-            lambda r: exact_match(plain[id(r)], r["answer"]), single
-        ),
-        "f1": mean(lambda r: word_f1(plain[id(r)], r["answer"]), asked),
-        "abstains_unanswerable": mean(
-            lambda r: normalise(plain[id(r)]) == refused, missing
-        ),
-        "abstains_answerable": mean(
-            lambda r: normalise(plain[id(r)]) == refused, asked
-        ),
-        "closed_book": mean(
-            lambda r: exact_match(without_citations(r["closed"]), r["answer"]), asked
-        ),
+        "exact_match": mean(is_right, asked),
+        "exact_match_one_page": mean(is_right, single),
+        "f1": mean(lambda row, answer: word_f1(answer, row["answer"]), asked),
+        "abstains_unanswerable": mean(abstains, missing),
+        "abstains_answerable": mean(abstains, asked),
     }
 
 
-def load(folder: Path):
+def load(folder: Path) -> Language:
     """Return model and tokenizer of a folder."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    return model.eval(), tokenizer
+    return Language(model.eval(), tokenizer)
 
 
 def held_out_readings(number: int, seed: int = 77) -> list[tuple[list[dict], str]]:
@@ -169,10 +152,45 @@ def held_out_readings(number: int, seed: int = 77) -> list[tuple[list[dict], str
     return talks
 
 
+def chat_scores() -> dict[str, float]:
+    """Return the scores of the chat model on the shelf; see `measure`."""
+    language = language_model("chat-model")
+    return measure(lambda talks: generate(language, talks))
+
+
+def base_scores() -> dict[str, float]:
+    """Return the scores of the base model on the shelf.
+
+    The loss on texts of the stream that training never saw, in nats per token, and the
+    accuracy of labelling with invented labels after 0, 1, 2, 4 and 8 examples.
+    """
+    language = language_model()
+    scores = {"validation_loss": stream_loss(language)}
+    for shots in (0, 1, 2, 4, 8):
+        scores[f"labelling_{shots}_shot"] = labelling.accuracy(language, shots)
+    return scores
+
+
+@torch.no_grad()
+def stream_loss(language: Language, split: str = "validation") -> float:
+    """Return the mean loss on a split of data/stream, in nats per token."""
+    model, tokenizer = language
+    total = count = 0
+    for row in store.rows("stream", split):
+        ids = tokenizer(
+            tokenizer.bos_token + row["text"], add_special_tokens=False,
+            truncation=True, return_tensors="pt",
+        ).input_ids.to(model.device)  # fmt: skip
+        loss = model(input_ids=ids, labels=ids).loss
+        total += loss.item() * (ids.shape[1] - 1)
+        count += ids.shape[1] - 1
+    return total / count
+
+
 def main(folder: str) -> None:
     """Print the scores of the chat model in a folder."""
-    model, tokenizer = load(Path(folder))
-    scores = measure(lambda talks: ask_all(model, tokenizer, talks))
+    language = load(Path(folder))
+    scores = measure(lambda talks: generate(language, talks))
     for name, value in scores.items():
         print(f"{name:24} {value:.3f}")
 

@@ -24,14 +24,14 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from labs_support import settings
 from labs_support.recipes import bpe
-from labs_support.recipes.batches import batches, collate, samples
-from labs_support.recipes.model import KEEP, new_model, weighted_loss
+from labs_support.recipes.batches import Batch, batches, collate, samples
+from labs_support.recipes.model import new_model, weighted_loss
 from labs_support.recipes.muon import Muon
 
-LEARNING_RATE = {"base": 7e-3, "chat": 3e-3}
+LEARNING_RATE = {"base": 7e-3, "chat": 5e-3}
 SEEDS = {"base": 11, "chat": 31}
 VALIDATION = 5_000_011  # seed of the texts kept for measuring
-TOKENS_A_STEP = 4096  # per process
+TOKENS_A_STEP = 3072  # per process
 PLACE = ("step", "tokens", "seconds")  # how far a run is
 LOG_STEPS, SAVE_SECONDS = 25, 240
 
@@ -144,7 +144,7 @@ class Run:
         rows = samples(self.a.stage, self.tokenizer, seed, self.progress)
         before, saved, losses = time.perf_counter(), self.seconds, []
         for batch in batches(rows, seed, TOKENS_A_STEP):
-            losses.append(self.update(*self.tensors(batch)))
+            losses.append(self.update(self.tensors(batch)))
             now = time.perf_counter()
             self.seconds += self.mean(now - before)
             before = now
@@ -159,20 +159,22 @@ class Run:
             if is_done:
                 return
 
-    def tensors(self, batch: list[tuple]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return ids and weights of a batch on the device, (B, T) each."""
-        ids, weights = collate(batch, self.tokenizer.pad_token_id)
-        return ids.to(self.device), weights.to(self.device)
+    def tensors(self, rows: list) -> Batch:
+        """Return rows as a batch on the device."""
+        batch = collate(rows, self.tokenizer.pad_token_id)
+        return batch._replace(
+            ids=batch.ids.to(self.device), weights=batch.weights.to(self.device)
+        )
 
-    def loss(self, ids: torch.Tensor, weights: torch.Tensor, keep=KEEP) -> torch.Tensor:
+    def loss(self, batch: Batch, **options) -> torch.Tensor:
         """Return the loss of a batch, in bfloat16 where there is a GPU."""
         is_gpu = self.device == "cuda"
         with torch.autocast(self.device, torch.bfloat16, enabled=is_gpu):
-            return weighted_loss(self.model, ids, weights, keep)
+            return weighted_loss(self.model, batch, **options)
 
-    def update(self, ids: torch.Tensor, weights: torch.Tensor) -> float:
+    def update(self, batch: Batch) -> float:
         """Take one step and return its loss."""
-        loss = self.loss(ids, weights)
+        loss = self.loss(batch)
         loss.backward()
         self.average_gradients()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -183,7 +185,7 @@ class Run:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         self.step += 1
-        self.tokens += round(self.mean(ids.numel()) * self.world)
+        self.tokens += round(self.mean(batch.ids.numel()) * self.world)
         return loss.item()
 
     @torch.no_grad()
@@ -191,7 +193,9 @@ class Run:
         """Return the loss on texts that no run trains on, every token counted."""
         rows = samples(self.a.stage, self.tokenizer, VALIDATION, lambda: 1.0)
         kept = [list(itertools.islice(rows, 8)) for _ in range(4)]
-        losses = [self.loss(*self.tensors(batch), keep=1.0) for batch in kept]
+        losses = [
+            self.loss(self.tensors(batch), keep=1.0, pointing=0.0) for batch in kept
+        ]
         return float(sum(losses) / len(losses))
 
     def log(self, **losses: float) -> None:
@@ -204,8 +208,8 @@ class Run:
             log.write(json.dumps(line) + "\n")
 
 
-def main() -> None:
-    """Read the command line and train."""
+def main(words: list[str] | None = None) -> None:
+    """Read the command line, or the words given in its place, and train."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("stage", choices=["tokenizer", "base", "chat"])
     parser.add_argument("--folder", help="runs/STAGE unless given")
@@ -213,7 +217,7 @@ def main() -> None:
     parser.add_argument("--start", default="", help="model to start from")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--tokens", type=int, default=0)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     arguments.folder = arguments.folder or f"runs/{arguments.stage}"
     if arguments.stage == "tokenizer":
         bpe.train().save_pretrained(arguments.tokenizer)

@@ -4,7 +4,8 @@ Nothing here comes from Bottega Lume's handbook or questions.
 """
 
 import random
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 
 from labs_support.chat import (
     ANSWER_FROM_SOURCES,
@@ -13,7 +14,14 @@ from labs_support.chat import (
     TOOL_PROMPT,
     sources_prompt,
 )
-from labs_support.recipes.readings import chosen, several
+from labs_support.reading import parts
+from labs_support.recipes.pieces import occurrences
+from labs_support.recipes.readings import (
+    chosen,
+    longest,
+    several,
+    shortened,
+)
 from labs_support.world import dialogues, replies, reviews, sums
 from labs_support.world.english import tidy
 from labs_support.world.genres import exams, tasks
@@ -27,15 +35,21 @@ SOURCES = (
 )  # fmt: skip
 ASKS = ("Question: {}", "Question: {}", "{}", "Q: {}", "The customer asks: {}")
 
-Talk = list[dict[str, str]]  # messages: role and content
+Talk = list[dict]  # messages: role, content, and where in it the sources stand
 
 
-def talks(seed: int) -> Iterator[Talk]:
-    """Yield conversations for the chat model without end."""
+def talks(seed: int, progress: Callable[[], float] = lambda: 1.0) -> Iterator[Talk]:
+    """Yield conversations for the chat model without end.
+
+    Args:
+        seed: Which conversations.
+        progress: Returns the share of the training done, 0-1: sources grow longer and
+            more.
+    """
     rng = random.Random(f"talks-{seed}")
     makers = {
-        reading_talk: 58, shop_talk: 10, summary_talk: 5, sum_talk: 7, tool_talk: 6,
-        mood_talk: 3, label_talk: 6, reply_talk: 5,
+        condensed_talk: 80, reading_talk: 30, shop_talk: 10, summary_talk: 4, sum_talk: 6,
+        tool_talk: 5, mood_talk: 5, label_talk: 6, reply_talk: 4,
     }  # fmt: skip
     banks = {
         "dialogues": rows(dialogues, seed), "sums": rows(sums, seed),
@@ -43,7 +57,7 @@ def talks(seed: int) -> Iterator[Talk]:
     }  # fmt: skip
     while True:
         maker = rng.choices(list(makers), list(makers.values()))[0]
-        yield maker(rng, banks)
+        yield maker(rng, banks | {"progress": progress()})
 
 
 def rows(source, seed: int) -> Iterator[dict]:
@@ -60,11 +74,63 @@ def message(role: str, content: str) -> dict[str, str]:
 
 def reading_talk(rng: random.Random, banks: dict, *, held_out: bool = False) -> Talk:
     """Return sources, then questions with answers, citations and refusals."""
-    readings = several(rng, rng.choice([1, 1, 2, 3, 3, 4]), held_out=held_out)
-    pairs = chosen(rng, readings, REFUSAL, most=rng.choice([4, 8, 12]))
-    numbers = {r.name: i for i, r in enumerate(readings, 1)}
+    progress = banks.get("progress", 1.0)
+    if held_out or rng.random() < 0.25:
+        number, most = rng.choice([1, 1, 1, 2, 3]), 99
+    else:
+        number, most = rng.choice([1, 1, 2, 3]), longest(rng, progress)
+    found = several(rng, number, held_out=held_out)
+    if len(found) > 1 and not held_out:
+        most = rng.randint(1, 7)
+    found = [shortened(rng, reading, most) for reading in found]
+    pairs = chosen(rng, found, REFUSAL, most=8)
+    numbers = {r.name: i for i, r in enumerate(found, 1)}
     asked = [(q, a, numbers[r.name] if r else 0) for q, a, r in pairs]
-    return questioned(rng, [(r.title, r.text) for r in readings], asked)
+    return questioned(rng, [(r.title, r.text) for r in found], asked)
+
+
+def condensed_talk(rng: random.Random, banks: dict) -> Talk:
+    """Return the few sentences nearest to one question, and its answer.
+
+    As `reading.condensed` makes them from the sections that were found: most often the
+    answer is among them, else the right reply is a refusal.
+    """
+    found = several(rng, rng.choice([1, 1, 2, 3]))
+    about = rng.choice(found)
+    if about.absent and rng.random() < 0.22:
+        question, answer = rng.choice(about.absent), REFUSAL
+    else:
+        question, answer = rng.choice(about.pairs)
+    most = rng.randint(1, 5)
+    ranked = sorted(
+        ((likeness(rng, question, sentence), reading, sentence)
+         for reading in found for sentence in parts(reading.text)),
+        key=lambda row: -row[0],
+    )  # fmt: skip
+    kept = [(reading, sentence) for _, reading, sentence in ranked[:most]]
+    holds = [
+        (about, sentence)
+        for sentence in parts(about.text)
+        if occurrences(answer, sentence)
+    ]
+    if holds and not any(pair in kept for pair in holds) and rng.random() < 0.85:
+        kept[-1] = rng.choice(holds)
+    sources = [
+        (r.title, " ".join(t for t in parts(r.text) if (r, t) in kept)) for r in found
+    ]
+    cited = 1 + next(i for i, reading in enumerate(found) if reading is about)
+    if not any(pair in kept for pair in holds):
+        answer, cited = REFUSAL, 0
+    return questioned(rng, sources, [(question, answer, cited)])
+
+
+def likeness(rng: random.Random, question: str, sentence: str) -> float:
+    """Return how like a question a sentence is: shared beginnings of words, and chance."""
+    words, others = (
+        {w[:5] for w in re.findall(r"\w{3,}", text.lower())}
+        for text in (question, sentence)
+    )
+    return len(words & others) + 1.5 * rng.random()
 
 
 def shop_talk(rng: random.Random, banks: dict) -> Talk:
@@ -97,12 +163,18 @@ def questioned(
     talk = [] if rng.random() < 0.4 else [message("system", ANSWER_FROM_SOURCES)]
     if has_numbers := rng.random() < 0.6:
         opening = sources_prompt(sources, asked[0][0])
+        body = opening.split("\n\n", 1)[1].rsplit("\n\n", 1)[0]
     else:
-        body = "\n\n".join(f"{title}\n{text}".strip() for title, text in sources)
+        body = "\n\n".join(f"{title}\n{x}".strip() for title, x in sources if x)
         question = rng.choice(ASKS).format(asked[0][0])
         opening = f"{rng.choice(SOURCES).format(body)}\n\n{question}"
+        if rng.random() < 0.5:
+            opening = f"{question}\n\n{opening}"
+    start = opening.index(body)
     for i, (question, answer, number) in enumerate(asked):
         talk.append(message("user", question if i else opening))
+        if not i:
+            talk[-1]["source"] = (start, start + len(body))
         cited = f" [{number}]" if has_numbers and number else ""
         talk.append(message("assistant", answer + cited))
     return talk

@@ -121,14 +121,18 @@ def write_checksums() -> None:
     CHECKSUMS.write_text("".join(lines), encoding="utf-8")
 
 
+def published() -> dict[str, str]:
+    """Return the SHA-256 of every file that data/SHA256SUMS names."""
+    lines = CHECKSUMS.read_text(encoding="utf-8").splitlines()
+    return {
+        name: digest for digest, _, name in (line.partition("  ") for line in lines)
+    }
+
+
 def changed() -> list[str]:
     """Return the files of data/ that are missing or differ from data/SHA256SUMS."""
-    published = {}
-    for line in CHECKSUMS.read_text(encoding="utf-8").splitlines():
-        digest, _, name = line.partition("  ")
-        published[name] = digest
     return [
         f"data/{name}"
-        for name, digest in published.items()
+        for name, digest in published().items()
         if not (DATA / name).exists() or sha256(DATA / name) != digest
     ]

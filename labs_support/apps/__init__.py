@@ -1,0 +1,1 @@
+"""Apps in the browser, on the loopback address only: the assistant of the shop."""

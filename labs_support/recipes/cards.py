@@ -1,0 +1,146 @@
+"""Puts trained models on the shelf: weights in bfloat16, metrics, and a card.
+
+    python -m labs_support.recipes.cards lume-lm-chat runs/chat
+
+`labs evaluate NAME` measures a model of the shelf again with the same functions.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+import torch
+
+from labs_support.settings import DATA, ROOT
+from labs_support.world import store
+
+MODELS = DATA / "models"
+MEASURES = {
+    "lume-lm": "evaluation:base_scores",
+    "lume-lm-chat": "evaluation:chat_scores",
+    "lume-clip": "clip_evaluation:evaluate",
+}
+ABOUT = {
+    "lume-lm": (
+        "The base language model of the course, trained from random weights on texts "
+        "about shops that do not exist. It continues a text."
+    ),
+    "lume-lm-chat": (
+        "The chat model of the course: lume-lm, trained on to answer from sources and "
+        "cite them, to say when they hold no answer, and to do the shop's small tasks."
+    ),
+}
+STAGES = {"lume-lm": "base", "lume-lm-chat": "chat"}
+POINTS = 12  # lines of the training curve in a card
+
+
+def measure(name: str) -> Callable[[], dict[str, float]]:
+    """Return the function that measures a model of the shelf.
+
+    Raises:
+        ValueError: if no model of that name is measured; the message names those.
+    """
+    if name not in MEASURES:
+        raise ValueError(f"there is no model {name!r}; there are {', '.join(MEASURES)}")
+    module, _, function = MEASURES[name].partition(":")
+    return getattr(import_module(f"labs_support.recipes.{module}"), function)
+
+
+def publish(name: str, run: Path) -> None:
+    """Copy the model of a training run into data/models, measure it, write its card."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from labs_support import shelf
+
+    folder = MODELS / name
+    model = AutoModelForCausalLM.from_pretrained(run / "model", dtype=torch.bfloat16)
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(run / "model").save_pretrained(folder)
+    lines = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    (folder / "training.json").write_text(
+        json.dumps([json.loads(line) for line in lines], indent=0) + "\n",
+        encoding="utf-8",
+    )
+    store.write_checksums()
+    shelf.language_model.cache_clear()
+    record(name, measure(name)())
+
+
+def rebuild(name: str) -> None:
+    """Train a language model again, on as many tokens, and put it on the shelf.
+
+    The run is kept in runs/ and goes on from its last checkpoint if it was stopped.
+    """
+    from labs_support.recipes import language
+
+    stage = STAGES[name]
+    log = json.loads((MODELS / name / "training.json").read_text(encoding="utf-8"))
+    words = [stage, "--tokens", str(log[-1]["tokens"])]
+    tokenizer = ["--tokenizer", str(ROOT / "runs" / "tokenizer")]
+    words += ["--folder", str(ROOT / "runs" / stage), *tokenizer]
+    if not (ROOT / "runs" / "tokenizer").exists():
+        language.main(["tokenizer", *tokenizer])
+    if stage == "chat":
+        words += ["--start", str(MODELS / "lume-lm")]
+    language.main(words)
+    publish(name, ROOT / "runs" / stage)
+
+
+def record(name: str, scores: dict[str, float]) -> None:
+    """Write the measured scores of a model, and its card made from them."""
+    folder = MODELS / name
+    rounded = {key: round(value, 4) for key, value in scores.items()}
+    text = json.dumps(rounded, indent=1) + "\n"
+    (folder / "metrics.json").write_text(text, encoding="utf-8")
+    (folder / "README.md").write_text(card(name), encoding="utf-8")
+    store.write_checksums()
+
+
+def card(name: str) -> str:
+    """Return the card of a language model, from the files beside it."""
+    folder = MODELS / name
+    scores = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    log = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+    shape = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    weights = folder / "model.safetensors"
+    last = log[-1]
+    learned = [line for line in log if "training_loss" in line]
+    checked = [line for line in log if "validation_loss" in line]
+    curve = [
+        f"| {line['tokens']:,} | {line['training_loss']:.2f} |"
+        for line in learned[:: max(1, len(learned) // POINTS)]
+    ]
+    return "\n".join(
+        [
+            f"# {name}", "", ABOUT[name], "",
+            f"- Architecture: Llama ({shape['num_hidden_layers']} layers, width "
+            f"{shape['hidden_size']}, {shape['num_attention_heads']} heads, vocabulary "
+            f"{shape['vocab_size']:,}, context {shape['max_position_embeddings']:,} "
+            "tokens), bfloat16 safetensors",
+            f"- Size: {weights.stat().st_size:,} bytes, SHA-256 "
+            f"`{store.sha256(weights)}`",
+            f"- Recipe: `labs rebuild {name}`, or `labs_support/recipes/language.py` with "
+            "`torchrun` for several processes; the seeds stand there",
+            f"- Trained on {last['tokens']:,} tokens in {last['step']:,} steps, "
+            f"{last['seconds'] / 60:.0f} minutes on one core of a CPU",
+            "- Texts: `labs_support/recipes/readings.py` and `talks.py`, all invented; "
+            "nothing of Bottega Lume's handbook or questions",
+            "- Licence: MIT; texts CC BY 4.0", "",
+            "## Measured", "",
+            f"By `labs evaluate {name}`; shares from 0 to 1, losses in nats per token.",
+            "", "| | |", "|---|---|",
+            *(f"| {key.replace('_', ' ')} | {value:.3f} |" for key, value in scores.items()),
+            "", "## Training", "",
+            "| tokens | training loss |", "|---|---|", *curve, "",
+            "The training loss weighs answers more and holds the loss of the pointing head, "
+            "so it cannot be compared with the validation loss, which counts every token.",
+            "", "| tokens | validation loss |", "|---|---|",
+            *(f"| {x['tokens']:,} | {x['validation_loss']:.3f} |" for x in checked), "",
+        ]
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    publish(sys.argv[1], Path(sys.argv[2]))

@@ -1,0 +1,85 @@
+"""Somebody who starts the assistant and sits in front of it, for tests and benchmarks."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+
+from browser import Page
+
+from labs_support.settings import ROOT
+
+QUESTION, WISH = "#question textarea", "#wish input, #wish textarea"
+LAST = "[...document.querySelectorAll('#talk [data-testid=bot]')].at(-1)?.innerText"
+
+
+class Visitor:
+    """Somebody in front of the app.
+
+    Args:
+        page: the tab.
+    """
+
+    def __init__(self, page: Page):
+        self.page = page
+        page.size(1280, 800)
+        page.wait(f"{page.find(QUESTION)} && true")
+
+    def submit(self, question: str) -> None:
+        """Type a question and press Enter."""
+        self.page.type(QUESTION, question)
+        self.page.press("Enter")
+
+    def ask(self, question: str) -> str:
+        """Return the complete answer to a question."""
+        n = self.page.run(
+            "document.querySelectorAll('#talk [data-testid=user]').length"
+        )
+        self.submit(question)
+        there = f"document.querySelectorAll('#talk [data-testid=user]').length > {n}"
+        done = f"const last = {LAST} ?? ''; return last && !last.trim().endsWith('…')"
+        return self.page.wait(f"(() => {{ {done} && {there} && last }})()")
+
+    def hears(self, words: str) -> str:
+        """Return what the app said last, as soon as it holds some words."""
+        return self.page.wait(f"({LAST} ?? '').includes({json.dumps(words)}) && {LAST}")
+
+    def open_citation(self) -> str:
+        """Click on the last citation and return the section that is marked."""
+        links = "#talk a[href*='#page/']"
+        self.page.run(
+            f"[...document.querySelectorAll({json.dumps(links)})].at(-1).id = 'last'"
+        )
+        self.page.click("#last")
+        self.page.wait("document.querySelector('#page .cited')?.checkVisibility()")
+        return self.page.text("#page .cited")
+
+    def find(self, wish: str) -> int:
+        """Return the number of products that are shown for a wish."""
+        self.page.run("document.querySelectorAll('[role=tab]')[1].click()")
+        self.page.type(WISH, wish)
+        self.page.press("Enter")
+        return self.page.wait("document.querySelectorAll('.product').length")
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def started(*command: str) -> tuple[subprocess.Popen, str]:
+    """Return a process that serves the app, and its address."""
+    process = subprocess.Popen(
+        [sys.executable, *command], stdout=subprocess.PIPE, text=True, cwd=ROOT,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if address := re.search(r"http://127\.0\.0\.1:\d+/", line):
+            return process, address[0]
+    raise AssertionError(f"no address: {''.join(lines)}")
