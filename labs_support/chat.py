@@ -131,7 +131,7 @@ def provider():
 
     try:
         return init_chat_model(name)
-    except (ImportError, ValueError) as error:
+    except Exception as error:  # every provider has errors of its own
         raise settings.SettingError(
             f"LABS_CHAT is {name!r} and cannot be used "
             f"({str(error).splitlines()[0]}). Write provider:model, such as "

@@ -1,8 +1,6 @@
-"""Pictures with controls: attention, next tokens, chunks of a page, a map of passages."""
+"""Pictures with controls: attention heads over a sentence, the choice of a next token."""
 
-import textwrap
-
-from labs_support import chunks, figures, sampling
+from labs_support import figures, sampling
 
 
 def attention_heads(translator, en: list[str], fr: list[str]) -> None:
@@ -57,72 +55,3 @@ def next_token(logits, name) -> None:
         top_k=[50, 1, 3, 10, 200, len(logits)],
         top_p=[0.9, 0.3, 0.6, 1.0],
     )
-
-
-def temperature(cosines, names: list[str]) -> None:
-    """Show how a temperature turns the cosines of one picture into shares.
-
-    Args:
-        cosines: cosine of the picture with each text, (N,).
-        names: the texts.
-    """
-
-    def draw(ax, temperature):
-        shares = (cosines / temperature).softmax(-1)
-        ax.barh(names, cosines.softmax(-1), color=figures.CONTEXT, alpha=0.5)
-        ax.barh(names, shares, color=figures.ACCENT, height=0.4)
-        ax.invert_yaxis()
-        ax.set(xlim=(0, 1), xlabel="share", title=f"temperature {temperature}")
-
-    figures.explore(draw, temperature=[0.07, 0.01, 0.03, 0.2, 0.5, 1.0])
-
-
-def chunk_sizes(text: str, n_lines: int = 13) -> None:
-    """Show how a text falls into chunks, for several ways to cut it.
-
-    Args:
-        text: in Markdown.
-        n_lines: how many lines of it are shown.
-    """
-    pieces = {
-        "sentences": chunks.sentences(text),
-        "paragraphs": chunks.paragraphs(text),
-    }
-
-    def draw(ax, size, overlap, cut):
-        cuts = chunks.pack(pieces[cut], size, overlap, joint=" ")
-        lines = [
-            (line, figures.ACCENT if i % 2 else figures.COLOURS[0])
-            for i, chunk in enumerate(cuts)
-            for line in textwrap.wrap(chunk, 88)
-        ]
-        for i, (line, colour) in enumerate(lines[:n_lines]):
-            ax.text(0, 1 - i / n_lines, line, color=colour, fontsize=7, va="top")
-        longest = max(map(len, cuts))
-        ax.set_axis_off()
-        ax.set_title(f"{len(cuts)} chunks, the longest has {longest} characters")
-
-    figures.explore(
-        draw, size=[400, 1, 100, 800, 3000], overlap=[0, 1, 2], cut=list(pieces)
-    )
-
-
-def handbook_map(flat, titles: list[str], asked: dict[str, list[int]]) -> None:
-    """Show passages as points on a map, and the nearest ones of a question.
-
-    Args:
-        flat: place of every passage on the map, (N, 2).
-        titles: of the passages.
-        asked: {question: places of the passages, the nearest first}.
-    """
-
-    def draw(ax, question, k):
-        ax.scatter(*flat.T, s=10, color=figures.CONTEXT, alpha=0.6)
-        for rank, place in enumerate(asked[question][:k], 1):
-            x, y = flat[place]
-            ax.scatter(x, y, s=36, color=figures.ACCENT)
-            label = f"{rank} {titles[place].partition(':')[0]}"
-            ax.annotate(label, (x, y), (4, 4), textcoords="offset points", fontsize=8)
-        ax.set(xticks=[], yticks=[], title=question)
-
-    figures.explore(draw, question=list(asked), k=[3, 1, 5, 10])

@@ -20,7 +20,6 @@ MODELS = DATA / "models"
 MEASURES = {
     "lume-lm": "evaluation:base_scores",
     "lume-lm-chat": "evaluation:chat_scores",
-    "lume-clip": "clip_evaluation:evaluate",
 }
 ABOUT = {
     "lume-lm": (

@@ -7,7 +7,7 @@ Built in lesson 08. What the handbook says is data, never an instruction: see `h
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from labs_support.world import handbook
 
 MAX_CHARACTERS = 500  # of a question
 FAR = 0.35  # below this cosine nothing fits; chosen in lesson 08, on validation
+SUPPORTED = 0.6  # share of an answer's words that a source must have
 MARK = re.compile(r"<\|[^|<>]*\|>")
 ORDER = re.compile(
     r"\b(?:ignore|disregard|forget)\b.*\b(?:question|instruction|source|text|above|rule)"
@@ -132,24 +133,46 @@ def conversation(question: str, sources: list[Source]) -> list[chat.Message]:
     ]
 
 
-def is_far(sources: list[Source]) -> bool:
+def is_far(sources: Iterable[Source]) -> bool:
     """Return whether no source is near enough to the question to be worth reading."""
     return all(source.score < FAR for source in sources)
 
 
 def judged(reply: str, sources: list[Source]) -> Answer:
-    """Return a reply of the model as an answer: marks read, a refusal recognised.
+    """Return a reply of the model as an answer: evidence looked up, a refusal seen.
 
-    An answer without a mark is taken to rest on the sources that hold its words.
+    The answer rests on the sources that support it best. The number that the model
+    writes behind it only decides between equals: it is part of the reply, not a proof.
     """
     text = scores.without_citations(reply)
     if scores.normalise(text) in ("", scores.normalise(chat.REFUSAL)):
         return Answer(chat.REFUSAL, (), tuple(sources), True)
-    marks = dict.fromkeys(number - 1 for number in scores.citations(reply))
-    cited = [i for i in marks if 0 <= i < len(sources)]
-    if not cited:
-        cited = [i for i, source in enumerate(sources) if holds(source.text, text)][:1]
-    return Answer(text, tuple(cited), tuple(sources), False)
+    marks = {number - 1 for number in scores.citations(reply)}
+    found = [support(f"{s.title}\n{s.text}", text) for s in sources]
+    order = sorted(range(len(sources)), key=lambda i: (-found[i], i not in marks))
+    cited = tuple(i for i in order[:1] if found[i] > 0)
+    return Answer(text, cited, tuple(sources), False)
+
+
+def guarded(answer: Answer) -> Answer:
+    """Return an answer, or a refusal where nothing was near or nothing supports it."""
+    texts = [
+        f"{answer.sources[i].title}\n{answer.sources[i].text}" for i in answer.cited
+    ]
+    is_supported = any(support(text, answer.text) >= SUPPORTED for text in texts)
+    if is_supported and not is_far(answer.sources):
+        return answer
+    return Answer(chat.REFUSAL, (), answer.sources, True)
+
+
+def support(text: str, answer: str) -> float:
+    """Return the share of an answer's words that a text has, 0 if a number is missing."""
+    wanted = scores.normalise(answer).split()
+    there = set(scores.normalise(text).split())
+    numbers = [word for word in wanted if any(letter.isdigit() for letter in word)]
+    if not wanted or not there.issuperset(numbers):
+        return 0.0
+    return sum(word in there for word in wanted) / len(wanted)
 
 
 def holds(text: str, answer: str) -> bool:
@@ -174,7 +197,8 @@ def answers(asked: list[str], n: int = 3) -> list[Answer]:
     talks = [conversation(checked(asked[i]), found[i]) for i in near]
     said = dict(zip(near, chat.replies(talks), strict=True))
     return [
-        judged(said.get(i, chat.REFUSAL), sources) for i, sources in enumerate(found)
+        guarded(judged(said.get(i, chat.REFUSAL), sources))
+        for i, sources in enumerate(found)
     ]
 
 
@@ -190,4 +214,4 @@ def stream(question: str, n: int = 3) -> Iterator[Answer]:
             reply += piece
             growing = scores.without_citations(reply).partition("[")[0].strip()
             yield Answer(growing, (), tuple(sources), False)
-    yield judged(reply, sources)
+    yield guarded(judged(reply, sources))

@@ -259,10 +259,8 @@ def test_another_port_is_chosen_when_the_usual_one_is_taken():
 @pytest.fixture(scope="module")
 def address():
     """Return where the app with a fake model is served."""
-    process, address = started("tests/fake_lume.py", str(free_port()))
-    with process:
+    with started("tests/fake_lume.py", str(free_port())) as (_, address):
         yield address
-        process.terminate()
 
 
 def get(address: str, **headers: str) -> tuple[int, str]:
@@ -293,8 +291,7 @@ def test_the_app_reports_nothing_and_offers_no_list_of_functions(address):
 
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl+C is another signal on Windows")
 def test_it_listens_on_loopback_alone_and_control_c_ends_it():
-    process, address = started("tests/fake_lume.py", str(free_port()))
-    with process:
+    with started("tests/fake_lume.py", str(free_port())) as (process, address):
         listening = [
             one.laddr.ip
             for one in psutil.Process(process.pid).net_connections("tcp")
@@ -435,13 +432,9 @@ def test_nothing_is_wider_than_the_screen_and_all_fields_are_named(shop, width):
 @pytest.fixture(scope="module")
 def lume(tabs):
     """Return a way to open tabs on the app as the learner starts it."""
-    process, address = started(
-        *("-m", "labs_support.cli", "assistant"),
-        *("--port", str(free_port()), "--no-browser"),
-    )
-    with process:
+    command = ("-m", "labs_support.cli", "assistant", "--no-browser")
+    with started(*command, "--port", str(free_port())) as (_, address):
         yield lambda: Visitor(tabs.open(address))
-        process.terminate()
 
 
 def asked(kind: str, n: int) -> list[dict]:

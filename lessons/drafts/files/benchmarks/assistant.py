@@ -67,16 +67,13 @@ def measure(n: int) -> dict:
     """Return the seconds to start the assistant, and n timed answers."""
     begin = time.perf_counter()
     command = ("-m", "labs_support.cli", "assistant", "--no-browser")
-    process, address = started(*command, "--port", str(free_port()))
-    start = time.perf_counter() - begin
-    rows = store.rows("questions", "validation")[:n]
-    with process, Browser(build.browser()) as browser:
-        try:
+    with started(*command, "--port", str(free_port())) as (process, address):
+        start = time.perf_counter() - begin
+        with Browser(build.browser()) as browser:
             visitor = Visitor(browser.open(address))
             pids = process.pid, browser.process.pid
+            rows = store.rows("questions", "validation")[:n]
             answers = [timed(visitor, row["question"], pids) for row in rows]
-        finally:
-            process.terminate()
     return {"start": start, "answers": answers}
 
 

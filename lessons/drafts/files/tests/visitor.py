@@ -6,6 +6,8 @@ import re
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from browser import Page
 
@@ -71,15 +73,19 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def started(*command: str) -> tuple[subprocess.Popen, str]:
-    """Return a process that serves the app, and its address."""
+@contextmanager
+def started(*command: str) -> Iterator[tuple[subprocess.Popen, str]]:
+    """Give a process that serves the app, and its address; end it afterwards."""
     process = subprocess.Popen(
         [sys.executable, *command], stdout=subprocess.PIPE, text=True, cwd=ROOT,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if address := re.search(r"http://127\.0\.0\.1:\d+/", line):
-            return process, address[0]
-    raise AssertionError(f"no address: {''.join(lines)}")
+    with process:
+        try:
+            lines = iter(process.stdout.readline, "")
+            found = (re.search(r"http://127\.0\.0\.1:\d+/", line) for line in lines)
+            address = next((match[0] for match in found if match), None)
+            assert address, f"{' '.join(command)} ended before it had an address"
+            yield process, address
+        finally:
+            process.kill()

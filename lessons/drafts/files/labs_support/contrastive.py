@@ -8,10 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-TEMPERATURE = 0.07  # where CLIP starts; its learned value ends near 0.01
 
-
-def clip_loss(images, texts, temperature=TEMPERATURE):
+def clip_loss(images, texts, temperature=0.07):
     r"""Return the contrastive loss of B pairs.
 
     $L = \frac{1}{2B}\sum_i -\log p(t_i|v_i) - \log p(v_i|t_i)$, where p is the softmax
@@ -20,7 +18,8 @@ def clip_loss(images, texts, temperature=TEMPERATURE):
     Args:
         images: unit vectors, (B, C).
         texts: unit vectors of the captions in the same order, (B, C).
-        temperature: what cosines are divided by, above 0.
+        temperature: what cosines are divided by, above 0; CLIP starts with 0.07 and ends
+            near 0.01.
 
     Source: Radford et al. (2021), figure 3. Built in lesson 09.
     """
@@ -29,7 +28,7 @@ def clip_loss(images, texts, temperature=TEMPERATURE):
     return (F.cross_entropy(logits, y) + F.cross_entropy(logits.T, y)) / 2
 
 
-def grouped_loss(images, texts, size, temperature=TEMPERATURE):
+def grouped_loss(images, texts, size, temperature=0.07):
     """Return the contrastive loss where a picture meets only the captions of its group.
 
     Args:
