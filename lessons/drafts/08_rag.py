@@ -85,7 +85,6 @@ for file in files:
 
 # %%
 print(files[0].read_text()[60:330])
-print("\n---\n")
 print(documents.convert(files[0]).text)
 
 # %% [markdown]
@@ -99,25 +98,12 @@ print(documents.convert(files[0]).text)
 
 
 # %%
+import inspect
 import re
 
+from labs_support.chunks import pack, paragraphs, passages, sentences
 
-def sentences(text):
-    return [part for part in re.split(r"(?<=[.?!])\s+|\n\s*\n", text) if part.strip()]
-
-
-def pack(pieces, size, overlap=0, joint=" "):
-    chunks, current = [], []
-    for piece in pieces:
-        if current and len(joint.join([*current, piece])) > size:
-            chunks.append(joint.join(current))
-            current = current[-overlap:] if overlap else []
-            while current and len(joint.join([*current, piece])) > size:
-                current = current[1:]
-        current.append(piece)
-    return [*chunks, joint.join(current)] if current else chunks
-
-
+print(inspect.getsource(pack).replace(pack.__doc__, " ... "))
 text = "Ring the bell. Wait. Teo comes down. He has the key."
 print(pack(sentences(text), size=32))
 print(pack(sentences(text), size=32, overlap=1))
@@ -155,8 +141,6 @@ ex.windows.check(windows)
 # line shows; so sections over 800 characters are cut once more, at paragraphs.
 
 # %%
-from labs_support.chunks import passages
-
 tokenizer = shelf.language_model("chat-model").tokenizer
 context = tokenizer.model_max_length
 longest_question = max((row["question"] for row in asked), key=len)
@@ -229,28 +213,11 @@ for plus, minus, other in sums:
 # directions only. For bits one counts the places that differ (Hamming), for sets the share
 # that is not common to both (Jaccard).
 
-
 # %%
-def euclidean(a, b):
-    return float(np.sqrt(((a - b) ** 2).sum()))
+from labs_support.retrieval import cosine, euclidean, hamming, jaccard, manhattan
 
-
-def manhattan(a, b):
-    return float(np.abs(a - b).sum())
-
-
-def cosine(a, b):
-    return float(a @ b / np.sqrt((a @ a) * (b @ b)))
-
-
-def hamming(a, b):
-    return int((a != b).sum())
-
-
-def jaccard(a, b):
-    return 1 - len(a & b) / len(a | b)
-
-
+for distance in (euclidean, manhattan, cosine, hamming, jaccard):
+    print(f"{distance.__name__:10}", inspect.getsource(distance).splitlines()[-1].strip())
 a, b = np.array([3.0, 0.0]), np.array([0.0, 4.0])
 print(euclidean(a, b), manhattan(a, b), cosine(a, b))
 print(hamming(np.array([1, 0, 1]), np.array([1, 1, 0])), jaccard({"tin", "bell"}, {"tin"}))
@@ -259,14 +226,10 @@ print(hamming(np.array([1, 0, 1]), np.array([1, 1, 0])), jaccard({"tin", "bell"}
 # On vectors of length one, Euclid and cosine agree: |a − b|² = 2 − 2 cos. So the order of
 # the nearest is the same, and a dot product is enough. Here is that order for a question.
 
-
 # %%
-def nearest(vectors, query, k):
-    scores = vectors @ query  # (N,)
-    best = np.argpartition(-scores, k - 1)[:k]
-    return best[np.argsort(-scores[best], kind="stable")].tolist(), len(vectors)
+from labs_support.vector_search import nearest
 
-
+print(inspect.getsource(nearest).replace(nearest.__doc__, " ... "))
 query = embed(["Can I bring my terrier?"])[0]  # (C,)
 best, n_compared = nearest(vectors, query, k)
 straight = sorted(range(len(vectors)), key=lambda i: euclidean(vectors[i], query))
@@ -393,7 +356,6 @@ ex.reciprocal_rank.check(reciprocal_rank)
 # answer and comes from the right page. Guess first: which cut finds most?
 
 # %%
-from labs_support.chunks import paragraphs
 from labs_support.rag import holds
 from labs_support.reading import parts
 
@@ -501,8 +463,7 @@ kept, lost_pages = 0, 0
 for row in rows:
     owner = handbook.page(row["pages"][0]).owner
     before = store.search(row["question"], k, where={"owner": owner})
-    after = [hit for hit in store.search(row["question"], k)]
-    after = [hit for hit in after if hit.metadata["owner"] == owner]
+    after = [h for h in store.search(row["question"], k) if h.metadata["owner"] == owner]
     kept += len(after) / (len(before) * len(rows))
     is_in = [any(h.passage.slug in row["pages"] for h in hits) for hits in (before, after)]
     lost_pages += (is_in[0] - is_in[1]) / len(rows)
@@ -553,8 +514,6 @@ print(base.shape, crowd.shape, f"{crowd.nbytes / 1e6:.0f} MB")
 # **approximate**, and its quality is the **recall**, the share of the true ten nearest.
 
 # %%
-import inspect
-
 print(inspect.getsource(vector_search.Cells.search))
 cells = vector_search.Cells(crowd[:5000], SEED)
 truth = [nearest(crowd[:5000], query, 10)[0] for query in queries]
@@ -572,17 +531,10 @@ for n_cells in (1, 4, 16, 71):
 # walk would be stuck in its corner; so a link is dropped if its end is nearer to another
 # link's end than to the vector itself.
 
-
 # %%
-def diverse(vectors, place, candidates, n_links):
-    chosen = []
-    for candidate in candidates:
-        nearness = vectors[candidate] @ vectors[place]
-        if all(vectors[candidate] @ vectors[one] < nearness for one in chosen):
-            chosen.append(candidate)
-    return chosen[:n_links]
+from labs_support.vector_search import diverse, walk
 
-
+print(inspect.getsource(diverse).replace(diverse.__doc__, " ... "))
 links = {}
 for i in range(len(found)):
     around = nearest(vectors, vectors[i], 41)[0]
@@ -595,26 +547,7 @@ print(np.mean([len(row) for row in links.values()]).round(1), "links each")
 # many it keeps.
 
 # %%
-import heapq
-
-
-def walk(vectors, links, query, start, width):
-    seen, ahead, best = set(), [], []
-    fresh = list(start)
-    while True:
-        seen.update(fresh)
-        scores = (vectors[fresh] @ query).tolist()
-        for score, place in zip(scores, fresh, strict=True):
-            if len(best) < width or score > best[0][0]:
-                heapq.heappush(ahead, (-score, place))
-                heapq.heappush(best, (score, place))
-                if len(best) > width:
-                    heapq.heappop(best)
-        if not ahead or len(best) == width and -ahead[0][0] < best[0][0]:
-            return [place for _, place in sorted(best, reverse=True)], len(seen)
-        fresh = [other for other in links[heapq.heappop(ahead)[1]] if other not in seen]
-
-
+print(inspect.getsource(walk).replace(walk.__doc__, " ... "))
 hits, n_seen = walk(vectors, links, query, start=[0], width=10)
 print(f"looked at {n_seen} of {len(vectors)}:", [found[i].slug for i in hits[:k]])
 
@@ -765,8 +698,7 @@ gain = np.mean(right) - closed_book
 claim("08.1b", "exact match won by three passages", gain, above=0.08)
 claim("08.1c", "questions with the answer in three passages", at_hand, above=0.6)
 claim("08.1d", "exact match when the right passage is given", perfect, above=0.2)
-lost = at_hand - np.mean(right)
-claim("08.1e", "found and not read right", lost, above=0.3)
+claim("08.1e", "found and not read right", at_hand - np.mean(right), above=0.3)
 
 # %% [markdown]
 # The talk's promise holds in kind: right answers about a shop that the model never saw, and
@@ -777,6 +709,7 @@ claim("08.1e", "found and not read right", lost, above=0.3)
 # The same as a LangChain **chain**: pieces joined by `|`, each handing its result on.
 
 # %%
+from langchain_core.messages import convert_to_openai_messages
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableLambda, RunnablePassthrough
@@ -790,15 +723,11 @@ def numbered(question):
 
 
 def lume(messages):
-    roles = {"human": "user", "system": "system"}
-    talk = [{"role": roles[m.type], "content": m.content} for m in messages.to_messages()]
-    return chat.reply(talk)
+    return chat.reply(convert_to_openai_messages(messages.to_messages()))
 
 
 human = "Question: {question}\n\n{sources}\n\nQuestion: {question}"
-prompt = ChatPromptTemplate.from_messages(
-    [("system", chat.ANSWER_FROM_SOURCES), ("human", human)]
-)
+prompt = ChatPromptTemplate([("system", chat.ANSWER_FROM_SOURCES), ("human", human)])
 chain = {"sources": RunnableLambda(numbered), "question": RunnablePassthrough()} | prompt
 chain = chain | RunnableLambda(lume) | StrOutputParser()
 
