@@ -177,7 +177,18 @@ def stream(
         "input_ids": ids, "attention_mask": ids.new_ones(ids.shape),
         "max_new_tokens": max_new_tokens, "do_sample": False, "streamer": streamer,
     }  # fmt: skip
-    worker = Thread(target=model.generate, kwargs=options, daemon=True)
+    failures = []
+
+    def work() -> None:
+        try:
+            model.generate(**options)
+        except Exception as error:  # raised again below, where the reader waits
+            failures.append(error)
+            streamer.end()
+
+    worker = Thread(target=work, daemon=True)
     worker.start()
     yield from streamer
     worker.join()
+    if failures:
+        raise failures[0]

@@ -52,6 +52,15 @@ def test_streaming_gives_the_same_words(shelved):
     assert "".join(pieces).strip() == chat.reply(HI, max_new_tokens=8)
 
 
+def test_a_model_that_fails_while_streaming_does_not_hang(shelved, monkeypatch):
+    def fail(**options):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(shelf.language_model("chat-model").model, "generate", fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        list(chat.stream(HI))
+
+
 def test_a_conversation_too_long_is_one_sentence(shelved):
     talk = [{"role": "user", "content": "word " * 3000}]
     for call in (chat.reply, lambda t: list(chat.stream(t))):
@@ -79,12 +88,12 @@ class Service:
     """Stands for the client of a provider."""
 
     def batch(self, talks):
-        from langchain_core.messages import AIMessage
+        from langchain.messages import AIMessage
 
         return [AIMessage(f" {len(talk)} messages ") for talk in talks]
 
     def stream(self, talk):
-        from langchain_core.messages import AIMessageChunk
+        from langchain.messages import AIMessageChunk
 
         yield from (AIMessageChunk(piece) for piece in ("one", " two"))
 

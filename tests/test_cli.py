@@ -22,7 +22,17 @@ from labs_support import (
 from labs_support.world import store
 
 runner = CliRunner()
-COMMANDS = ("doctor", "lab", "run", "build", "progress", "claims", "rebuild", "fetch")
+COMMANDS = (
+    "doctor",
+    "lab",
+    "run",
+    "build",
+    "progress",
+    "claims",
+    "rebuild",
+    "evaluate",
+    "fetch",
+)
 
 
 def call(*arguments):

@@ -102,6 +102,10 @@ def hub(tmp_path_factory):
     """The address of a stand-in hub that has the text encoder's repository."""
     root = tmp_path_factory.mktemp("hub")
     tiny_sentence_transformer(root / shelf.role("text-encoder").hub)
+    for role in shelf.ROLES.values():  # `labs fetch` asks for all of them
+        if not (root / role.hub).exists():
+            (root / role.hub).mkdir(parents=True)
+            (root / role.hub / "config.json").write_text("{}")
     server = hub_server.serve(root)
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
