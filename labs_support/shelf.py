@@ -6,6 +6,7 @@ SHA-256 before it is opened. With LABS_PROFILE=hub the same call loads a hub mod
 
 import importlib.util
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -63,6 +64,11 @@ ROLES = {
         name="chat-model",
         hub="HuggingFaceTB/SmolLM2-135M-Instruct",
         folder="lume-lm-chat",
+    ),
+    "image-text": Role(
+        name="image-text",
+        hub="laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
+        folder="lume-clip",
     ),
 }
 
@@ -197,3 +203,113 @@ def language_model(name: str = "language-model") -> Language:
 
 
 FROZEN = "text.transformer."  # the weights of MiniLM, which lume-clip does not repeat
+
+
+class ImageText(NamedTuple):
+    """A model with one space for pictures and texts.
+
+    Attributes:
+        model: a CLIP of `open_clip`, in evaluation mode; has encode_image, encode_text.
+        preprocess: turns a `PIL.Image` into a tensor (3, height, width).
+        tokenizer: turns a list of texts into token ids (B, T).
+    """
+
+    model: object
+    preprocess: object
+    tokenizer: object
+
+
+@cache
+def image_text() -> ImageText:
+    """Return the model that puts pictures and texts into one space.
+
+    lume-clip: a residual network of 1.3 M weights for pictures of 64 x 64 pixels, and one
+    matrix on top of the frozen MiniLM for texts. In the hub profile a ViT-B-32.
+
+    Raises:
+        DamagedModel: if weights are missing or damaged.
+
+    Source: `labs_support/recipes/clip.py`; data/models/lume-clip/README.md is its card.
+    """
+    wanted = role("image-text")
+    if settings.read().profile == "hub":
+        return _hub_image_text(wanted)
+    from safetensors.torch import load_file
+
+    place = folder(wanted)
+    found = untrained_image_text(place / f"{wanted.folder}.json")
+    weights = load_file(place / "model.safetensors")
+    missing, unknown = found.model.load_state_dict(weights, strict=False)
+    if unknown or not all(name.startswith(FROZEN) for name in missing):
+        raise DamagedModel(
+            f"The weights of {wanted.folder} do not fit its configuration. "
+            f"To repair: {wanted.repair}"
+        )
+    found.model.to(settings.device()).eval()
+    return found
+
+
+def untrained_image_text(config: Path) -> ImageText:
+    """Return the model of an `open_clip` configuration, its texts read by MiniLM.
+
+    Args:
+        config: NAME.json, whose text tower is a model of `transformers`.
+    """
+    import json
+
+    import open_clip
+    from open_clip.tokenizer import HFTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    minilm = str(folder(role("text-encoder")))
+    text = json.loads(config.read_text(encoding="utf-8"))["text_cfg"]
+    text |= {"hf_model_name": minilm, "hf_tokenizer_name": minilm}
+    text["hf_model_pretrained"] = True
+    open_clip.add_model_config(config)
+    with _without_root_log():
+        model, _, preprocess = open_clip.create_model_and_transforms(
+            config.stem, text_cfg=text
+        )
+    model.lock_text_tower()
+    tokenizer = HFTokenizer(minilm, text["context_length"])
+
+    def without_filling(texts):
+        ids = tokenizer(texts)  # (B, context), filled with zeros
+        return ids[:, : int((ids != 0).any(dim=0).sum())]
+
+    return ImageText(model, preprocess, without_filling)
+
+
+def _hub_image_text(wanted: Role) -> ImageText:
+    """Return a hub model of `open_clip`, from safetensors only."""
+    import open_clip
+    from huggingface_hub import snapshot_download
+
+    place = Path(snapshot_download(wanted.hub, allow_patterns=wanted.files))
+    if not (place / "open_clip_model.safetensors").exists():
+        raise DamagedModel(
+            f"{wanted.hub} has no open_clip_model.safetensors, and the course opens no "
+            "other kind of weights. Choose another repository in labs_support/shelf.py."
+        )
+    name = f"local-dir:{place}"
+    with _without_root_log():
+        model, _, preprocess = open_clip.create_model_and_transforms(
+            name, device=settings.device()
+        )
+        tokenizer = open_clip.get_tokenizer(name)
+    return ImageText(model.eval(), preprocess, tokenizer)
+
+
+@contextmanager
+def _without_root_log():
+    """Keep what open_clip says on the root logger off the screen."""
+    import logging
+
+    root = logging.getLogger()
+    before, handler = root.handlers[:], logging.NullHandler()
+    root.handlers = [handler]
+    try:
+        yield
+    finally:
+        root.handlers = before

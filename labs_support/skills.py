@@ -112,3 +112,45 @@ def draw(
     rng = random.Random(f"draw-{seed}")
     scene = render.sample_scene(rng, kind=kind, colour=colour, **look)
     return render.render(scene, size)
+
+
+@cache
+def _picture_index():
+    """Return one unit vector per product, (240, C), stored ones where they fit."""
+    from safetensors.torch import load_file
+
+    from labs_support import contrastive, pictures, settings
+
+    clip = shelf.image_text()
+    if settings.read().profile == "tiny":
+        place = shelf.folder(shelf.role("image-text"))
+        return load_file(place / "catalogue.safetensors")["pictures"].float()
+    folder = store.DATA / "catalogue"
+    rows = store.rows("catalogue")
+    seen = [pictures.open_picture(folder / row["picture"]) for row in rows]
+    return contrastive.embed_pictures(clip, seen)
+
+
+def find_by_picture(picture, n: int = 3) -> list[Found]:
+    """Return the n products that look most like a picture, best first.
+
+    Args:
+        picture: a path, a `PIL.Image`, or pixels as uint8 of shape (height, width, 3).
+        n: how many products.
+
+    Raises:
+        pictures.UnusablePicture: if the file is no picture or cannot be used.
+    """
+    from PIL import Image
+
+    from labs_support import contrastive, pictures
+
+    if isinstance(picture, np.ndarray):
+        picture = Image.fromarray(picture)
+    elif not isinstance(picture, Image.Image):
+        picture = pictures.open_picture(picture)
+    (vector,) = contrastive.embed_pictures(shelf.image_text(), [picture])
+    scores = _picture_index() @ vector
+    best = scores.topk(min(n, len(scores))).indices.tolist()
+    rows = store.rows("catalogue")
+    return [Found(rows[i], rows[i]["name"], scores[i].item()) for i in best]

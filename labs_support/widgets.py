@@ -55,3 +55,21 @@ def next_token(logits, name) -> None:
         top_k=[50, 1, 3, 10, 200, len(logits)],
         top_p=[0.9, 0.3, 0.6, 1.0],
     )
+
+
+def temperature(cosines, names: list[str]) -> None:
+    """Show how a temperature turns the cosines of one picture into shares.
+
+    Args:
+        cosines: cosine of the picture with each text, (N,).
+        names: the texts.
+    """
+
+    def draw(ax, temperature):
+        shares = (cosines / temperature).softmax(-1)
+        ax.barh(names, cosines.softmax(-1), color=figures.CONTEXT, alpha=0.5)
+        ax.barh(names, shares, color=figures.ACCENT, height=0.4)
+        ax.invert_yaxis()
+        ax.set(xlim=(0, 1), xlabel="share", title=f"temperature {temperature}")
+
+    figures.explore(draw, temperature=[0.07, 0.01, 0.03, 0.2, 0.5, 1.0])

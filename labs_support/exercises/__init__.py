@@ -4,7 +4,7 @@ import importlib
 
 from labs_support.checks import Exercise
 
-LESSONS = ("start_here", "landscape", "transformers")
+LESSONS = ("start_here", "landscape", "transformers", "clip")
 
 
 def every() -> list[Exercise]:

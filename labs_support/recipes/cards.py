@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from labs_support.recipes import clip_card
 from labs_support.settings import DATA, ROOT
 from labs_support.world import store
 
@@ -20,6 +21,7 @@ MODELS = DATA / "models"
 MEASURES = {
     "lume-lm": "evaluation:base_scores",
     "lume-lm-chat": "evaluation:chat_scores",
+    "lume-clip": "clip_evaluation:evaluate",
 }
 ABOUT = {
     "lume-lm": (
@@ -93,7 +95,12 @@ def record(name: str, scores: dict[str, float]) -> None:
     rounded = {key: round(value, 4) for key, value in scores.items()}
     text = json.dumps(rounded, indent=1) + "\n"
     (folder / "metrics.json").write_text(text, encoding="utf-8")
-    (folder / "README.md").write_text(card(name), encoding="utf-8")
+    page = folder / "README.md"
+    if name in ABOUT:
+        page.write_text(card(name), encoding="utf-8")
+    else:
+        text = page.read_text(encoding="utf-8")
+        page.write_text(clip_card.with_scores(text, rounded), encoding="utf-8")
     store.write_checksums()
 
 

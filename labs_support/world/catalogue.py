@@ -32,6 +32,17 @@ def generate(seed: int = 0) -> dict[str, list[dict]]:
     return {"train": rows}
 
 
+def invent(look: dict[str, str], rng: random.Random) -> dict:
+    """Return the row of a product that is not in the catalogue.
+
+    Args:
+        look: its kind, colour, pattern and background by name.
+        rng: chooses everything else.
+    """
+    names = ("kind", "colour", "pattern", "background")
+    return _row(0, tuple(look[name] for name in names), rng)
+
+
 def product(sku: str) -> dict:
     """Return the catalogue row with this sku.
 

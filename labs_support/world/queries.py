@@ -41,6 +41,11 @@ def words(slot: str, value: str) -> tuple[str, ...]:
     return (*shared, *read_words("queries")[slot][value])
 
 
+def fresh(value: str) -> tuple[str, ...]:
+    """Return words for a kind that neither training nor its tuning ever saw."""
+    return tuple(read_words("queries")["fresh"][value])
+
+
 @cache
 def wordings(form: str) -> tuple[str, ...]:
     """Return the sentence patterns of one form, such as "look"."""

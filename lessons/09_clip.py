@@ -31,7 +31,7 @@ from torch.nn import functional as F
 from labs_support import claims, figures, settings, shelf
 from labs_support.claims import claim
 from labs_support.exercises import clip as ex
-from labs_support.world import captions, catalogue, render, store
+from labs_support.world import captions, catalogue, queries, render, store
 
 figures.use_style()
 SEED = settings.seed_everything()
@@ -78,7 +78,8 @@ print("on the diagonal ≈", round(cosines.diagonal().mean().item(), 2))
 # Each picture is nearest to its own name, on the diagonal. Nobody told the model these
 # products: it has never seen a picture or a caption with the same object, colour, pattern
 # and place together. How does one train such a thing?
-#
+
+# %% [markdown]
 # ### Exercise 09.1 · Every picture with every text ★ (4 min)
 #
 # Write what the line `v @ t.T` needs when the vectors still have any length. `images` is
@@ -146,7 +147,8 @@ v, t = F.normalize(torch.randn(2, 64, 128), dim=-1)
 v.requires_grad_()
 ours, theirs = clip_loss(v, t), open_clip.ClipLoss()(v, t, logit_scale=1 / 0.07)
 slopes = [torch.autograd.grad(loss, v)[0] for loss in (ours, theirs)]
-claim("09.1a", "gap between our loss and open_clip's", (ours - theirs).abs(), below=1e-5)
+gap = (ours - theirs).abs().item()
+claim("09.1a", "gap between our loss and open_clip's", gap, below=1e-5)
 gap = (slopes[0] - slopes[1]).abs().max()
 claim("09.1b", "largest gap between the gradients", gap, below=1e-6)
 
@@ -158,7 +160,8 @@ claim("09.1b", "largest gap between the gradients", gap, below=1e-6)
 # %%
 perfect = torch.eye(128)
 for temperature in (1, 0.3, 0.07, 0.01):
-    print(f"{temperature:5}: {clip_loss(perfect, perfect, temperature).item():.3f} nats")
+    left = clip_loss(perfect, perfect, temperature).item()
+    print(f"{temperature:5}: {left:.3f} nats")
 stuck = clip_loss(perfect, perfect, temperature=1).item()
 claim("09.1c", "loss of perfect pairs at temperature 1", stuck, above=3, unit="nats")
 
@@ -185,11 +188,11 @@ widgets.temperature(cosines[0], names)
 
 
 # %%
-def recall(scores, gold, k):
+def recall_at_k(scores, gold, k):
     ...  # your code here
 
 
-ex.recall.check(recall)
+ex.recall.check(recall_at_k)
 # ex.recall.hint()
 # ex.recall.solution()
 
@@ -263,10 +266,11 @@ def train_tower(tower, pictures, texts, n_steps, loss, size=128, rate=3e-3):
 
 
 # %% [markdown]
-# How important are the negatives? The next cell trains three towers. All see the same number of
-# pictures in batches of 128 and take the same number of steps. Only the question
-# differs: each picture is asked to find its caption among 4, among 16, or among all 128 of
-# the batch. The score: 300 new captions look for their pictures among 300 new ones.
+# How important are the negatives? The next cell trains three towers. All see the same
+# number of pictures in batches of 128 and take the same number of steps. Only the
+# question differs: each picture is asked to find its caption among 2, among 16, or among
+# all 128 of the batch. The score: 300 new captions look for their pictures among 300 new
+# ones.
 
 
 # %%
@@ -280,7 +284,7 @@ from functools import partial
 
 from labs_support.contrastive import recall_at
 
-sizes, found = [4, 16, 128], []
+sizes, found = [2, 16, 128], []
 for size in sizes:
     torch.manual_seed(SEED)
     tower = Tower(C=384)
@@ -295,19 +299,22 @@ for size in sizes:
 # %%
 fig, ax = plt.subplots()
 ax.plot(sizes, found, "o-", color=figures.ACCENT)
-ax.set(xscale="log", ylim=(0, 1), xlabel="captions to choose from", ylabel="recall at 1")
+ax.set(xlabel="captions to choose from", ylabel="recall at 1")
+ax.set(xscale="log", ylim=(0, 1))
 ax.set_xticks(sizes, sizes)
 ax.minorticks_off()
 plt.show()
 claim("09.5a", "recall at 1 of a tower trained among 128", found[2], above=0.3)
-claim("09.5b", "gained by 127 negatives instead of 3", found[2] - found[0], above=0.1)
+gained = found[2] - found[0]
+claim("09.5b", "gained by 127 negatives instead of 1", gained, above=0.05)
 
 # %% [markdown]
-# Among 4, the caption is found by the object alone; among 128 a few others share the object
-# or the colour, and the tower has to look closer. That is why CLIP trained with batches of
-# 32,768. It has a price: if two pictures of a batch fit the same caption, the loss punishes
-# a right answer.
-#
+# Between two captions, the object alone nearly always decides; among 128 some others
+# share the object or the colour, and the tower has to look closer. That is why CLIP
+# trained with batches of 32,768. It has a price: if two pictures of a batch fit the same
+# caption, the loss punishes a right answer.
+
+# %% [markdown]
 # ### Exercise 09.3 · A caption that fits two pictures ★★ (8 min)
 #
 # Repair that. `logits` is (B, B), pictures by texts; `matches` has a 1 wherever a text is
@@ -316,11 +323,11 @@ claim("09.5b", "gained by 127 negatives instead of 3", found[2] - found[0], abov
 
 
 # %%
-def matched_loss(logits, matches):
+def shared_loss(logits, matches):
     ...  # your code here
 
 
-ex.matched.check(matched_loss)
+ex.matched.check(shared_loss)
 # ex.matched.hint()
 # ex.matched.solution()
 
@@ -377,8 +384,8 @@ gold = torch.arange(240)
 looks = [{name: row[name] for name in captions.ATTRIBUTES} for row in rows]
 again = [skills.draw(**look, seed=SEED, size=64) for look in looks]
 v_again = embed_pictures(clip, [Image.fromarray(picture) for picture in again])
-claim("09.2a", "text to picture, recall at 1 of 240", recall_at(t @ v.T, gold), above=0.9)
-at_5 = recall_at(t @ v.T, gold, k=5)
+at_1, at_5 = (recall_at(t @ v.T, gold, k) for k in (1, 5))
+claim("09.2a", "text to picture, recall at 1 of 240", at_1, above=0.9)
 claim("09.2b", "text to picture, recall at 5", at_5, above=0.97)
 like = recall_at(v_again @ v.T, gold)
 claim("09.2c", "fresh drawing to picture, recall at 1", like, above=0.9)
@@ -391,29 +398,41 @@ claim("09.2c", "fresh drawing to picture, recall at 1", like, above=0.9)
 
 
 # %%
-def first_hits(attribute, text):
+def first_hits(attribute, text, words_of):
     hits = []
     for value in captions.ATTRIBUTES[attribute]:
-        words = captions.synonyms(attribute, value, held_out=True)
-        best = embed_texts(clip, [text.format(word) for word in words]) @ v.T
+        best = embed_texts(clip, [text.format(w) for w in words_of(value)]) @ v.T
         hits += [rows[i][attribute] == value for i in best.argmax(dim=1).tolist()]
-    return sum(hits) / len(hits), len(hits)
+    return sum(hits) / len(hits)
 
 
-objects, n_objects = first_hits("kind", "a {}")
-colours, n_colours = first_hits("colour", "a {} thing")
-print(n_objects, "words for objects and", n_colours, "for colours, all unseen")
-claim("09.3a", "unseen words whose first hit is the object", objects, above=0.7)
-claim("09.3b", "unseen words whose first hit has the colour", colours, above=0.3)
+held = {
+    name: first_hits(name, text, partial(captions.synonyms, name, held_out=True))
+    for name, text in (("kind", "a {}"), ("colour", "a {} thing"))
+}
+fresh_words = first_hits("kind", "a {}", queries.fresh)
+print(f"held out of training: objects ≈ {held['kind']:.2f}")
+claim("09.3a", "words never looked at before whose first hit is right", fresh_words, above=0.5)
+claim("09.3b", "unseen words whose first hit has the colour", held["colour"], above=0.25)
 
 # %% [markdown]
-# Most of the words work, because MiniLM puts them near words that did occur, and the matrix
-# is too simple to undo that. Colours are harder: to a text model "jade" is a stone and
-# "raven" a bird.
+# Why two lists for objects? The first was held out of training, but its score was in sight
+# while the strength of a noise in the recipe was chosen, among fourteen variants. Whoever
+# keeps the best of fourteen keeps some luck with it. So 48 new words were written once the
+# recipe was fixed, and scored once: "abode", "salmon", "skiff". Believe the lower number,
+# and know that 48 words leave about 0.13 of doubt either way.
+
+# %% [markdown]
+# Most of the objects are found, because MiniLM puts the words near words that did occur, and
+# the matrix is too simple to undo that. Colours fare worse, though several times better than
+# chance: to a text model "jade" is a stone and "raven" a bird.
 
 # %%
 wish = "a crimson vessel"
 show(wish, embed_texts(clip, [wish])[0] @ v.T)
+
+# %% [markdown]
+# Boats: "vessel" works. Look at their colours before you trust "crimson".
 
 # %% [markdown]
 # ## 5 · Zero-shot: a classifier made of words
@@ -456,7 +475,8 @@ claim("09.4d", f"{text} place", right["background"], above=0.9)
 # One model, four classifiers, and a fifth costs one line. The limit: it can only name what
 # its training pictures and captions had in common. `lume-clip` knows one shop; the CLIPs
 # of the hub have seen hundreds of millions of pairs from the web.
-#
+
+# %% [markdown]
 # ### Exercise 09.4 · Zero-shot with several wordings ★★ (6 min)
 #
 # Write what `build_zero_shot_classifier` does, and use it. `images` is (N, C), `prompts` is
@@ -497,7 +517,7 @@ shop.upsert(
 # Words for what it should look like, conditions for what it must be:
 
 # %%
-wish = embed_texts(clip, ["something for my tulips, with stripes"]).tolist()
+wish = embed_texts(clip, ["a container for my tulips"]).tolist()
 is_cheap, is_there = {"price": {"$lt": 40}}, {"stock": {"$gt": 0}}
 affordable = {"$and": [is_cheap, is_there, {"colour": "blue"}]}
 found = shop.query(query_embeddings=wish, n_results=4, where=affordable)
@@ -507,25 +527,36 @@ for row in found["metadatas"][0]:
 # %% [markdown]
 # ### More like this, but another colour
 #
-# Pictures and words can be added. Take the vector of a product, subtract the text of its
-# colour, add the text of another one, and search with the result. Does arithmetic hold
-# up? Every product, asked for in every other colour: the first hit must be the same kind of
-# thing, in the colour asked for.
+# Vectors can be added. Take a product's picture, subtract the text of its colour, add the
+# text of another one, and search with the sum. Every product, asked for in every other
+# colour: the first hit must be the same kind of thing in the colour asked for. Is plain
+# addition enough, or must the words weigh more?
 
 # %%
 from labs_support.world.looks import COLOURS
 
 t_colour = embed_texts(clip, [f"a {colour} thing" for colour in COLOURS])  # (12, C)
-hits = []
-for row, vector in zip(rows, v, strict=True):
-    now = COLOURS.index(row["colour"])
-    moved = vector - t_colour[now] + t_colour  # (12, C)
-    best = (moved @ v.T).argmax(dim=1).tolist()
-    for colour, hit in zip(COLOURS, [rows[i] for i in best], strict=True):
-        if colour != row["colour"]:
-            hits.append((hit["kind"], hit["colour"]) == (row["kind"], colour))
-share = sum(hits) / len(hits)
-claim("09.2d", "products found again in another colour", share, above=0.5)
+
+
+def recoloured(weight):
+    hits = []
+    for row, vector in zip(rows, v, strict=True):
+        change = t_colour - t_colour[COLOURS.index(row["colour"])]  # (12, C)
+        best = ((vector + weight * change) @ v.T).argmax(dim=1).tolist()
+        for colour, hit in zip(COLOURS, [rows[i] for i in best], strict=True):
+            if colour != row["colour"]:
+                hits.append((hit["kind"], hit["colour"]) == (row["kind"], colour))
+    return sum(hits) / len(hits)
+
+
+text = "found again in another colour"
+claim("09.2d", f"{text}, words added once", recoloured(1), below=0.35)
+claim("09.2e", f"{text}, words added three times", recoloured(3), above=0.4)
+
+# %% [markdown]
+# Added once, the words hardly count: the old product stays nearest to its own picture, at a
+# cosine of 1, which no text comes near. Section 7 shows why. Three times the words do
+# better, and still fail often; recommenders learn such weights from what customers buy.
 
 # %% [markdown]
 # ### Exercise 09.5 · You might also like ★★ (6 min)
@@ -593,5 +624,190 @@ apart = (is_picture == (torch.arange(240) < 120)).float().mean().item()
 claim("09.6a", "distance between the mean picture and the mean caption", gap, above=0.1)
 claim("09.6b", "told apart by the middle between the means", apart, above=0.9)
 
+
+# %% [markdown]
+# Each cloud keeps to itself: the **modality gap**. The loss compares pictures with texts
+# only, never pictures with pictures, so an offset between the two costs it nothing. Two rules
+# follow. Never compare a cosine of picture and text with one of two pictures. And do not
+# expect a picture to be the same thing as its caption: does the order of the hits
+# at least survive if every caption is moved onto the pictures?
+
+# %%
+onto = F.normalize(t + v.mean(dim=0) - t.mean(dim=0), dim=1)
+change = abs(recall_at(onto @ v.T, gold) - recall_at(t @ v.T, gold))
+claim("09.6c", "recall at 1 changed by closing the gap", change, below=0.1)
+
 # %% [markdown]
 # ### Who is red?
+#
+# "A red boat, a blue sky" and "a blue boat, a red sky" hold the same words. Knowing which
+# colour belongs to which thing is called **binding**. Every scene of the renderer has a
+# colour of its own, so the test is easy to build. Each picture gets its true caption, one
+# with the two colours exchanged, and one with a colour that does not occur.
+
+# %%
+from labs_support.world.english import with_articles
+
+GROUNDS = {"sky": "blue sky", "meadow": "green meadow", "beach": "yellow sand"}
+GROUNDS |= {"night": "black night", "table": "brown table", "studio": "white wall"}
+
+
+def three_captions(scene, text):
+    ground, place = GROUNDS[scene.background].split()
+    other = next(c for c in COLOURS if c not in (scene.colour, ground))
+    pairs = [(scene.colour, ground), (ground, scene.colour), (other, ground)]
+    texts = [text.format(a, scene.kind, b, place) for a, b in pairs]
+    return [with_articles(caption) for caption in texts]
+
+
+thing_first, place_first = "a {0} {1}, a {2} {3}", "a {2} {3}, a {0} {1}"
+for caption in three_captions(render.Scene("boat", "red", "plain", "sky"), thing_first):
+    print(caption)
+
+# %% [markdown]
+# The third caption should be easy to reject. Is the second?
+
+
+# %%
+def preferred(pictures, captions):
+    v_new = embed_pictures(clip, pictures)
+    columns = zip(*captions, strict=True)
+    true, *false = [(embed_texts(clip, c) * v_new).sum(dim=1) for c in columns]
+    return [(true > wrong).float().mean().item() for wrong in false]
+
+
+scenes = [render.sample_scene(rng) for _ in range(600)]
+scenes = [s for s in scenes if not GROUNDS[s.background].startswith(s.colour)]
+shown = [Image.fromarray(render.render(scene)) for scene in scenes]
+exchanged, other = preferred(shown, [three_captions(s, thing_first) for s in scenes])
+claim("09.7a", "true caption preferred to a wrong colour", other, above=0.95)
+claim("09.7b", "preferred to exchanged colours, thing first", exchanged, above=0.6)
+
+# %% [markdown]
+# So it can bind? Do not stop at a result you like. Perhaps it takes the first colour it
+# reads for that of the thing, and all captions began with the thing. Turn them round: "a
+# blue sky, a red boat" against "a red sky, a blue boat".
+
+# %%
+turned, _ = preferred(shown, [three_captions(s, place_first) for s in scenes])
+print(f"exchanged colours, place first: preferred in ≈ {turned:.2f}")
+text = "lost by naming the place first"
+claim("09.7c", f"preference for the true colours {text}", exchanged - turned, above=0.2)
+
+# %% [markdown]
+# Much of it was a rule about the order of words, not about boats. The hardest test leaves no
+# such way out: two things of two colours in one picture, side by side.
+
+# %%
+from dataclasses import replace
+
+
+def two_things(rng):
+    pose = {"pattern": "plain", "scale": 0.23, "y": 0.55}
+    left = render.sample_scene(rng, x=0.27, **pose)
+    kind = rng.choice([k for k in captions.ATTRIBUTES["kind"] if k != left.kind])
+    colour, other = rng.sample([c for c in COLOURS if c != left.colour], 2)
+    right = replace(left, kind=kind, colour=colour, x=0.74)
+    cover = render.mask(right)[..., None] / 255
+    pixels = render.render(left) * (1 - cover) + render.render(right) * cover
+    pairs = [(left.colour, colour), (colour, left.colour), (other, colour)]
+    texts = [with_articles(f"a {a} {left.kind} and a {b} {kind}") for a, b in pairs]
+    return Image.fromarray(pixels.astype("uint8")), texts
+
+
+shown, texts = zip(*(two_things(rng) for _ in range(400)), strict=True)
+fig, ax = plt.subplots(figsize=(6, 2.6))
+ax.imshow(shown[0], interpolation="nearest")
+ax.set_title("\n".join(texts[0]), fontsize=8)
+ax.axis("off")
+plt.show()
+
+# %%
+exchanged, other = preferred(list(shown), texts)
+claim("09.7d", "two things, preferred to a wrong colour", other, above=0.8)
+claim("09.7e", "two things, preferred to exchanged colours", exchanged, below=0.65)
+
+# %% [markdown]
+# It sees which colours are there, and cannot say whose they are: a coin would do nearly as
+# well. Its training pictures held one thing each, so nothing ever asked it to. The large models
+# have seen many things in a picture and fail the same way, since telling partners from strangers
+# rarely needs more than the words. And the text tower hides the difference:
+
+# %%
+boat = render.Scene("boat", "red", "plain", "sky")
+vectors = skills.embed(three_captions(boat, thing_first))
+print("exchanged: cosine ≈", round(float(vectors[0] @ vectors[1]), 3))
+print("wrong colour: cosine ≈", round(float(vectors[0] @ vectors[2]), 3))
+
+# %% [markdown]
+# ## 8 · Bug museum
+#
+# Two errors that raise nothing and are found in real repositories to this day.
+
+# %% [markdown]
+# ### Exercise 09.6 · Bug museum: always the same three pictures ★ (4 min)
+#
+# A search returns the same three pictures, whatever is asked. The pictures were embedded
+# without `normalize=True`, so `features` (N, C) have any length; `query` (C,) has length 1.
+# Repair the function: the nearest is the one with the largest cosine.
+
+
+# %%
+def search_pictures(query, features, n):
+    """Return the places of the n pictures nearest to a text, nearest first."""
+    scores = features @ query
+    return scores.topk(n).indices.tolist()
+
+
+ex.unnormalised.check(search_pictures)
+# ex.unnormalised.hint()
+# ex.unnormalised.solution()
+
+# %% [markdown]
+# ### Exercise 09.7 · Bug museum: half the captions lie ★★ (5 min)
+#
+# For variety a team mirrors every second picture of a batch. The loss falls more slowly
+# than before, and the search is worse. `pictures` is (B, 3, height, width), and the
+# captions of the batch stay where they are. Repair the function.
+
+
+# %%
+def mirror_half(pictures):
+    """Return a batch in which every second picture is mirrored, left to right."""
+    mixed = pictures.clone()  # (B, 3, height, width)
+    mixed[::2] = mixed[::2].flip(0)
+    return mixed
+
+
+ex.shuffled.check(mirror_half)
+# ex.shuffled.hint()
+# ex.shuffled.solution()
+
+# %% [markdown]
+# ## What we measured
+
+# %%
+claims.table()
+
+# %% [markdown]
+# ## What it cannot do
+#
+# `lume-clip` knows the drawings of one shop: one thing in one place, sixteen kinds, twelve
+# colours. A photo of your desk is outside its world, and it still returns a nearest
+# product, with a cosine that looks like any other. A caption is to it nearly a bag of
+# words, so who has which property is easily lost; counting and "without" fare no better in
+# the large models.
+
+# %% [markdown]
+# ## Read on
+#
+# - Radford and others (2021), *Learning Transferable Visual Models From Natural Language
+#   Supervision*, arXiv 2103.00020. The CLIP paper; figure 3 is your loss.
+# - Zhai and others (2022), *LiT: Zero-Shot Transfer with Locked-image text Tuning*, arXiv
+#   2111.07991. One tower locked, the other trained, the other way round from here.
+# - Liang and others (2022), *Mind the Gap*, arXiv 2203.02053. Where the two clouds come
+#   from, and what happens if one moves them.
+# - Yuksekgonul and others (2023), *When and Why Vision-Language Models Behave like
+#   Bags-of-Words*, arXiv 2210.01936. Section 7 at full size.
+#
+# Next comes 10, agents: models that act.

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from labs_support import contrastive, pictures, shelf, skills
 from labs_support.recipes import clip as recipe
-from labs_support.recipes import clip_evaluation
+from labs_support.recipes import clip_data, clip_evaluation
 from labs_support.settings import ROOT
 from labs_support.world import captions, queries, store
 from labs_support.world.wording import read_words
@@ -125,6 +125,14 @@ def test_no_held_out_word_is_in_the_training_words():
     assert {s: set(own[s]) for s in slots} == {s: set(pool[s]) for s in slots}
 
 
+def test_fresh_words_are_in_no_other_list():
+    pool, own = read_words("captions")["kind"], read_words("queries")
+    for value, words in own["fresh"].items():
+        known = {*queries.words("kind", value), *pool[value]["held_out"]}
+        assert len(words) == 3 and known.isdisjoint(words)
+    assert own["fresh"].keys() == pool.keys()
+
+
 def test_a_text_names_what_its_form_says():
     import random
 
@@ -144,8 +152,8 @@ def test_a_text_names_what_its_form_says():
 
 
 def test_no_product_of_the_catalogue_is_trained_on():
-    made = recipe.make_pictures(200, seed=5)
-    left_out = recipe.catalogue_looks()
+    made = clip_data.make_pictures(200, seed=5)
+    left_out = clip_data.catalogue_looks()
     assert len(left_out) == 240
     assert not {tuple(look) for look in made["looks"].tolist()} & left_out
     assert made["pixels"].shape == (200, 3, 64, 64)
@@ -155,9 +163,9 @@ def test_a_picture_meets_only_texts_that_are_true_of_it():
     full, kind = [3, 1, 2, 0], [3, -1, -1, -1]
     texts = {
         "looks": torch.tensor([full, kind, [4, -1, -1, -1]], dtype=torch.int16),
-        "forms": torch.tensor([0, list(recipe.FORMS).index("kind")] + [7]),
+        "forms": torch.tensor([0, list(clip_data.FORMS).index("kind")] + [7]),
     }
-    matcher = recipe.Matcher(texts, seed=0)
+    matcher = clip_data.Matcher(texts, seed=0)
     assert {matcher.text_for(full) for _ in range(50)} == {0, 1}
     looks = torch.tensor([full, [3, 1, 2, 5], [4, 1, 2, 0]])
     matches = matcher.matches(torch.tensor([0, 1, 2]), looks)
@@ -172,13 +180,12 @@ def test_training_sees_pictures_as_the_model_will(clip):
 
 
 def test_recipe_trains_and_its_weights_load_again(tmp_path, clip):
-    texts = recipe.FORMS
     rng = np.random.default_rng(0)
     looks = torch.tensor(rng.integers(0, 4, (300, 4)), dtype=torch.int16)
     texts = {
-        "vectors": unit(300, 384).half(),
-        "looks": looks,
-        "forms": torch.zeros(300, dtype=torch.long),
+        "vectors": unit(3000, 384).half(),
+        "looks": looks.repeat(10, 1),
+        "forms": torch.zeros(3000, dtype=torch.long),
     }
     drawn = {
         "pixels": torch.randint(256, (300, 3, 64, 64), dtype=torch.uint8),

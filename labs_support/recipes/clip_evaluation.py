@@ -9,7 +9,7 @@ from PIL import Image
 from labs_support import shelf
 from labs_support.contrastive import embed_pictures, embed_texts, recall_at
 from labs_support.pictures import open_picture
-from labs_support.world import captions, catalogue, render, store
+from labs_support.world import captions, catalogue, queries, render, store
 from labs_support.world.wording import read_words
 
 LEAST = {  # what a release must reach
@@ -89,6 +89,14 @@ def unseen(clip, rows: list[dict], pictures: torch.Tensor) -> dict[str, float]:
         found[f"unseen words for {name}, hit@1"] = share_right(
             clip, rows, pictures, asked
         )
+    asked = [
+        (PROMPTS["kind"].format(word), {"kind": value})
+        for value in captions.ATTRIBUTES["kind"]
+        for word in queries.fresh(value)
+    ]
+    found["words that tuning never saw either, hit@1"] = share_right(
+        clip, rows, pictures, asked
+    )
     asked = [(text, gold) for text, gold in read_words("queries")["test"]]
     found["customers' questions, everything right, hit@1"] = share_right(
         clip, rows, pictures, asked
