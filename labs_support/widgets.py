@@ -1,6 +1,8 @@
-"""Pictures with controls: attention heads over a sentence, the choice of a next token."""
+"""Pictures with controls: attention, next tokens, chunks of a page, a map of passages."""
 
-from labs_support import figures, sampling
+import textwrap
+
+from labs_support import chunks, figures, sampling
 
 
 def attention_heads(translator, en: list[str], fr: list[str]) -> None:
@@ -73,3 +75,54 @@ def temperature(cosines, names: list[str]) -> None:
         ax.set(xlim=(0, 1), xlabel="share", title=f"temperature {temperature}")
 
     figures.explore(draw, temperature=[0.07, 0.01, 0.03, 0.2, 0.5, 1.0])
+
+
+def chunk_sizes(text: str, n_lines: int = 13) -> None:
+    """Show how a text falls into chunks, for several ways to cut it.
+
+    Args:
+        text: in Markdown.
+        n_lines: how many lines of it are shown.
+    """
+    pieces = {
+        "sentences": chunks.sentences(text),
+        "paragraphs": chunks.paragraphs(text),
+    }
+
+    def draw(ax, size, overlap, cut):
+        cuts = chunks.pack(pieces[cut], size, overlap, joint=" ")
+        lines = [
+            (line, figures.ACCENT if i % 2 else figures.COLOURS[0])
+            for i, chunk in enumerate(cuts)
+            for line in textwrap.wrap(chunk, 88)
+        ]
+        for i, (line, colour) in enumerate(lines[:n_lines]):
+            ax.text(0, 1 - i / n_lines, line, color=colour, fontsize=7, va="top")
+        longest = max(map(len, cuts))
+        ax.set_axis_off()
+        ax.set_title(f"{len(cuts)} chunks, the longest has {longest} characters")
+
+    figures.explore(
+        draw, size=[400, 1, 100, 800, 3000], overlap=[0, 1, 2], cut=list(pieces)
+    )
+
+
+def handbook_map(flat, titles: list[str], asked: dict[str, list[int]]) -> None:
+    """Show passages as points on a map, and the nearest ones of a question.
+
+    Args:
+        flat: place of every passage on the map, (N, 2).
+        titles: of the passages.
+        asked: {question: places of the passages, the nearest first}.
+    """
+
+    def draw(ax, question, k):
+        ax.scatter(*flat.T, s=10, color=figures.CONTEXT, alpha=0.6)
+        for rank, place in enumerate(asked[question][:k], 1):
+            x, y = flat[place]
+            ax.scatter(x, y, s=36, color=figures.ACCENT)
+            label = f"{rank} {titles[place].partition(':')[0]}"
+            ax.annotate(label, (x, y), (4, 4), textcoords="offset points", fontsize=8)
+        ax.set(xticks=[], yticks=[], title=question)
+
+    figures.explore(draw, question=list(asked), k=[3, 1, 5, 10])

@@ -90,6 +90,8 @@ def test_imports_of_the_package_are_declared():
     names = {
         "sklearn": "scikit-learn",
         "PIL": "pillow",
+        "bs4": "beautifulsoup4",
+        "langchain_core": "langchain",
         "yaml": "pyyaml",
         "open_clip": "open-clip-torch",
         "IPython": "ipykernel",

@@ -219,6 +219,6 @@ def bits(vectors: np.ndarray) -> np.ndarray:
     return np.packbits(vectors > 0, axis=-1)
 
 
-def hamming(codes: np.ndarray, query: np.ndarray) -> np.ndarray:
+def bit_distances(codes: np.ndarray, query: np.ndarray) -> np.ndarray:
     """Return in how many bits each code differs from the query's, (N,)."""
     return np.bitwise_count(codes ^ query).sum(axis=-1)

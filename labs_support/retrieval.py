@@ -30,7 +30,7 @@ def manhattan(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.abs(a - b).sum())
 
 
-def cosine(a: np.ndarray, b: np.ndarray) -> float:
+def cosine_similarity(a: np.ndarray, b: np.ndarray) -> float:
     r"""Return the cosine of the angle, $a \cdot b / (|a| |b|)$: 1 same way, 0 square."""
     return float(a @ b / np.sqrt((a @ a) * (b @ b)))
 
