@@ -13,7 +13,7 @@ from labs_support.recipes.pieces import Row
 
 def samples(stage: str, tokenizer, seed: int, progress) -> Iterator[Row]:
     """Yield rows without end; `progress` returns the share of the run that is done."""
-    if stage == "chat":
+    if stage != "base":
         for talk in talks.talks(seed, progress):
             yield bpe.encode_talk(tokenizer, talk)
     for part in itertools.count():

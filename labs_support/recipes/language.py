@@ -3,6 +3,9 @@ r"""Trains lume-lm and lume-lm-chat: Llama architecture, from random weights.
     python -m labs_support.recipes.language base --minutes 60
     torchrun --nproc-per-node=2 -m labs_support.recipes.language chat \
         --start runs/base/model --minutes 60
+    python -m labs_support.recipes.language more --start runs/chat/model --minutes 100
+
+`more` goes on with the conversations of `chat` at their full length.
 
 A run can be stopped at any time and goes on from its last checkpoint. Its schedule
 follows the clock (`--minutes`), or the number of tokens (`--tokens`).
@@ -25,11 +28,11 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from labs_support import settings
 from labs_support.recipes import bpe
 from labs_support.recipes.batches import Batch, batches, collate, samples
-from labs_support.recipes.model import new_model, weighted_loss
+from labs_support.recipes.model import POINTING, new_model, weighted_loss
 from labs_support.recipes.muon import Muon
 
-LEARNING_RATE = {"base": 7e-3, "chat": 5e-3}
-SEEDS = {"base": 11, "chat": 31}
+LEARNING_RATE = {"base": 7e-3, "chat": 5e-3, "more": 4e-3}
+SEEDS = {"base": 11, "chat": 31, "more": 53}
 VALIDATION = 5_000_011  # seed of the texts kept for measuring
 TOKENS_A_STEP = 3072  # per process
 PLACE = ("step", "tokens", "seconds")  # how far a run is
@@ -76,6 +79,10 @@ class Run:
         else:
             self.model = new_model(self.tokenizer)
         self.model.to(self.device).train()
+        if arguments.compile:
+            for number, layer in enumerate(self.model.model.layers):
+                if number != POINTING[0]:  # that one is looked into
+                    layer.compile(dynamic=True)
         self.optimizers = optimizers(self.model, LEARNING_RATE[arguments.stage])
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         self.resume()
@@ -141,7 +148,9 @@ class Run:
     def train(self) -> None:
         """Train to the end of the schedule, with a checkpoint every few minutes."""
         seed = SEEDS[self.a.stage] + 7919 * self.rank + 104_729 * self.step
-        rows = samples(self.a.stage, self.tokenizer, seed, self.progress)
+        is_long = self.a.stage == "more"
+        length = (lambda: 1.0) if is_long else self.progress
+        rows = samples(self.a.stage, self.tokenizer, seed, length)
         before, saved, losses = time.perf_counter(), self.seconds, []
         for batch in batches(rows, seed, TOKENS_A_STEP):
             losses.append(self.update(self.tensors(batch)))
@@ -211,12 +220,15 @@ class Run:
 def main(words: list[str] | None = None) -> None:
     """Read the command line, or the words given in its place, and train."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("stage", choices=["tokenizer", "base", "chat"])
+    parser.add_argument("stage", choices=["tokenizer", *SEEDS])
     parser.add_argument("--folder", help="runs/STAGE unless given")
     parser.add_argument("--tokenizer", default="runs/tokenizer")
     parser.add_argument("--start", default="", help="model to start from")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--tokens", type=int, default=0)
+    parser.add_argument(
+        "--compile", action="store_true", help="faster; needs a C++ compiler"
+    )
     arguments = parser.parse_args(words)
     arguments.folder = arguments.folder or f"runs/{arguments.stage}"
     if arguments.stage == "tokenizer":

@@ -93,7 +93,8 @@ def condensed_talk(rng: random.Random, banks: dict) -> Talk:
     """Return the few sentences nearest to one question, and its answer.
 
     As `reading.condensed` makes them from the sections that were found: most often the
-    answer is among them, else the right reply is a refusal.
+    answer is among them, else the right reply is a refusal. Up to three questions on
+    the same sentences follow.
     """
     found = several(rng, rng.choice([1, 1, 2, 3]))
     about = rng.choice(found)
@@ -101,7 +102,7 @@ def condensed_talk(rng: random.Random, banks: dict) -> Talk:
         question, answer = rng.choice(about.absent), REFUSAL
     else:
         question, answer = rng.choice(about.pairs)
-    most = rng.randint(1, 5)
+    most = rng.choice([1, 1, 2, 2, 3, 4, 5])
     ranked = sorted(
         ((likeness(rng, question, sentence), reading, sentence)
          for reading in found for sentence in parts(reading.text)),
@@ -121,7 +122,15 @@ def condensed_talk(rng: random.Random, banks: dict) -> Talk:
     cited = 1 + next(i for i, reading in enumerate(found) if reading is about)
     if not any(pair in kept for pair in holds):
         answer, cited = REFUSAL, 0
-    return questioned(rng, sources, [(question, answer, cited)])
+    others = [
+        (q, a, number)
+        for number, (reading, (_, text)) in enumerate(zip(found, sources), 1)
+        for q, a in reading.pairs
+        if q != question and occurrences(a, text)
+    ]
+    others += [(q, REFUSAL, 0) for q in about.absent if q != question][: len(others)]
+    others = rng.sample(others, min(len(others), rng.choice([0, 0, 1, 2, 3])))
+    return questioned(rng, sources, [(question, answer, cited), *others])
 
 
 def likeness(rng: random.Random, question: str, sentence: str) -> float:
