@@ -5,6 +5,7 @@ What a maker has not published is "unknown" there, and None in the table.
 
 import yaml
 
+from labs_support import figures
 from labs_support.settings import DATA
 
 UNKNOWN = "unknown"
@@ -45,3 +46,56 @@ def rows() -> list[dict]:
             own["name"] = " ".join(filter(None, (entry["name"], size["name"])))
             found.append(shared | own)
     return [{k: None if v == UNKNOWN else v for k, v in r.items()} for r in found]
+
+
+def short(number: float | None) -> str:
+    """Return a large number as people say it: 175 B, 1.4 T, or "unknown"."""
+    if number is None:
+        return UNKNOWN
+    for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:g}"
+
+
+def table() -> None:
+    """Show the largest size of every model as a table in the notebook."""
+    from IPython.display import Markdown, display
+
+    lines = [
+        "| model | year | reads → writes | weights | context | tokens read | reach |"
+    ]
+    lines += ["|---|---|---|---|---|---|---|"]
+    for row in {row["source"]: row for row in rows()}.values():
+        modes = f"{', '.join(row['reads'])} → {', '.join(row['writes']) or 'vectors'}"
+        numbers = (row["weights"], row["context"], row["training_tokens"])
+        cells = (row["name"], row["year"], modes, *map(short, numbers), row["reach"])
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    display(Markdown("\n".join(lines)))
+
+
+def plot(ax) -> None:
+    """Draw the weights of every size against the year; unknown ones along the top.
+
+    Args:
+        ax: axes to draw on.
+    """
+    found = rows()
+    known = [row for row in found if row["weights"]]
+    ax.plot(
+        [row["year"] for row in known],
+        [row["weights"] for row in known],
+        "o",
+        color=figures.ACCENT,
+    )
+    largest = {row["source"]: row for row in known}
+    for row in largest.values():
+        where = (row["year"], row["weights"])
+        ax.annotate(row["name"], where, (5, 0), textcoords="offset points", fontsize=7)
+    unknown = [row for row in found if not row["weights"]]
+    for i, row in enumerate(unknown):
+        y = 3e12 * 1.9**i
+        ax.plot(row["year"], y, "o", color=figures.CONTEXT, fillstyle="none")
+        text = f"{row['name']}: unknown"
+        ax.annotate(text, (row["year"], y), (5, -2), textcoords="offset points", size=7)
+    ax.set(yscale="log", xlabel="year", ylabel="weights", xlim=(2017.8, 2025.2))

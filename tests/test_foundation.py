@@ -354,7 +354,13 @@ def test_every_model_of_the_talk_is_complete_and_has_its_source():
         for value in (m["context"], m["training_tokens"]):
             assert value == "unknown" or value > 0
         for size in m["sizes"]:
-            assert size.keys() <= {"name", "weights", "active", "config"}
+            assert size.keys() <= {
+                "name",
+                "weights",
+                "active",
+                "config",
+                "training_tokens",
+            }
             assert size["weights"] == "unknown" or isinstance(size["weights"], float)
 
 
@@ -373,5 +379,7 @@ def test_unknown_stays_unknown():
     for name in ("GPT-3.5-turbo", "GPT-4", "Claude 2.1", "Gemini Ultra", "Midjourney"):
         assert rows[name]["weights"] is None and rows[name]["config"] is None
     assert rows["Mixtral 8x7B"]["active"] == 12.9e9
+    assert rows["Falcon 40B"]["training_tokens"] == 1e12
+    assert rows["Falcon 180B"]["training_tokens"] == 3.5e12
     assert rows["Falcon 180B"]["active"] == rows["Falcon 180B"]["weights"] == 180e9
     assert model_catalogue.model("CTRL")["maker"] == "Salesforce"
