@@ -53,6 +53,36 @@ def open_picture(path):
     return picture
 
 
+def as_picture(picture):
+    """Return a picture as `PIL.Image` in RGB, whatever form it comes in.
+
+    Args:
+        picture: a path, a `PIL.Image`, or pixels as uint8 of shape (height, width, 3).
+
+    Raises:
+        UnusablePicture: if it is no picture or cannot be used.
+    """
+    import numpy as np
+    from PIL import Image
+
+    if isinstance(picture, (str, Path)):
+        return open_picture(picture)
+    if isinstance(picture, np.ndarray):
+        if picture.dtype != np.uint8 or picture.shape[2:] != (3,):
+            raise UnusablePicture(
+                f"An array of {picture.dtype} and shape {picture.shape} is no picture: "
+                "use uint8 of shape (height, width, 3)."
+            )
+        picture = Image.fromarray(picture)
+    if not isinstance(picture, Image.Image):
+        raise UnusablePicture(
+            f"A {type(picture).__name__} is no picture: use a path, a PIL.Image or a uint8 "
+            "array of shape (height, width, 3)."
+        )
+    _check_size(Path("The picture"), picture.size)
+    return _in_rgb(picture)
+
+
 def read_folder(folder) -> tuple[dict, list[str]]:
     """Return the pictures of a folder by file name, and a sentence for each unusable one.
 

@@ -24,6 +24,9 @@ N_CLAIMS = {
 }  # main claims of each lesson, see CURRICULUM
 LAYERS = (
     ("settings", "figures", "claims", "checks"),
+    ("pictures", "slots"),
+    ("canvas",),
+    ("drawing",),
     ("world", "shelf"),
     ("concepts",),  # every module that is not named here
     ("exercises",),
