@@ -1,7 +1,8 @@
-"""From logits to a token: temperature, top-k, top-p, and the draw.
+"""From logits to a token: repetition penalty, temperature, top-k, top-p, and the draw.
 
-Built in lesson 02. Each filter takes logits and returns logits, so that they can be
-chained; a forbidden token gets -inf. They equal the warpers of `transformers`.
+Used in lesson 02, built in lesson 05. Each filter takes logits and returns logits, so
+that they can be chained; a forbidden token gets -inf. They equal the logits processors
+of `transformers`.
 """
 
 import torch
@@ -61,6 +62,29 @@ def keep_p(logits: Tensor, top_p: float) -> Tensor:
     is_tail = ordered.softmax(-1).cumsum(-1) <= 1 - top_p  # mass up to and with it
     is_tail[..., -1] = False  # the likeliest always stays
     return logits.masked_fill(is_tail.scatter(-1, ids, is_tail), -torch.inf)
+
+
+def penalise(logits: Tensor, ids: Tensor, penalty: float) -> Tensor:
+    """Return the logits with those of the tokens already there made less likely.
+
+    Positive ones are divided by the penalty, negative ones multiplied. So its strength
+    depends on where the zero of the logits lies, which the softmax does not see.
+
+    Args:
+        logits: (B, V).
+        ids: the tokens so far, prompt included, (B, T).
+        penalty: above 0; 1 changes nothing, above 1 repeats less.
+
+    Raises:
+        ValueError: if the penalty is not above 0.
+
+    Source: Keskar et al. (2019), CTRL.
+    """
+    if penalty <= 0:
+        raise ValueError(f"the repetition penalty is {penalty}; use a number above 0")
+    seen = logits.gather(-1, ids)  # (B, T)
+    seen = torch.where(seen < 0, seen * penalty, seen / penalty)
+    return logits.scatter(-1, ids, seen)
 
 
 def probabilities(
