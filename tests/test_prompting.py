@@ -82,7 +82,7 @@ def language():
         vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64,
         num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
         pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
-        max_position_embeddings=1024,
+        max_position_embeddings=1024, initializer_range=0.3,
     )  # fmt: skip
     return shelf.Language(LlamaForCausalLM(config).eval(), tokenizer)
 
@@ -125,7 +125,7 @@ def one_by_one(language, prompt, label):
 def test_scores_of_labels_are_those_of_each_alone(language):
     texts = ["It fades.", "A toy", "What a beautiful lantern this is, and so cheap"]
     prompts = [
-        prompting.few_shot(SHOTS * (i % 3), text) for i, text in enumerate(texts)
+        prompting.few_shot(SHOTS * (2 - i), text) for i, text in enumerate(texts)
     ]
     labels = [("good", "unbelievably bad"), ("zorana", "vito"), ("x", "good")]
     wanted = [
