@@ -51,17 +51,23 @@ def summarise(records: list[dict]) -> list[dict]:
 def claims_markdown(rows: list[dict]) -> str:
     """Return CLAIMS.md for the rows of `summarise`."""
     number = claims.number
+
+    def spread(row: dict) -> str:
+        if row["min"] == row["max"]:
+            return "–"
+        return f"{number(row['low'])} to {number(row['high'])}"
+
     head = (
         "# What the course claims, and what was measured\n\n"
         "Made by `labs claims`: every lesson executed once per seed. The interval is the "
-        "95 % t-interval of the mean over the seeds; *held* is the share of the seeds in "
-        "which the bound held.\n\n"
+        "95 % t-interval of the mean over the seeds (none where nothing depends on the "
+        "seed); *held* is the share of the seeds in which the bound held.\n\n"
         "| | claim | bound | mean | 95 % interval | smallest | largest | held |\n"
         "|---|---|---|---|---|---|---|---|\n"
     )
     lines = [
         f"| {r['id']} | {r['text']} | {r['bound']} | {number(r['mean'])} "
-        f"| {number(r['low'])} to {number(r['high'])} | {number(r['min'])} "
+        f"| {spread(r)} | {number(r['min'])} "
         f"| {number(r['max'])} | {r['held']:.0%} of {r['seeds']} |\n"
         for r in rows
     ]

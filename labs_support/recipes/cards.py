@@ -6,6 +6,7 @@
 """
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -70,12 +71,22 @@ def publish(name: str, run: Path) -> None:
 
 
 def rebuild(name: str) -> None:
-    """Train a language model again, on as many tokens, and put it on the shelf.
+    """Train a model again and put it on the shelf.
 
-    The run is kept in runs/ and goes on from its last checkpoint if it was stopped.
+    Language models are trained on as many tokens as before. Runs are kept in runs/; that
+    of a language model goes on from its last checkpoint if it was stopped.
     """
-    from labs_support.recipes import language
+    from labs_support import shelf
+    from labs_support.recipes import clip, language
 
+    if name == "lume-clip":
+        run = ROOT / "runs" / "clip"
+        clip.main(["--out", str(run)])
+        shutil.copytree(run / name, MODELS / name, dirs_exist_ok=True)
+        store.write_checksums()
+        shelf.image_text.cache_clear()
+        record(name, measure(name)())
+        return
     stage = STAGES[name]
     log = json.loads((MODELS / name / "training.json").read_text(encoding="utf-8"))
     words = [stage, "--tokens", str(log[-1]["tokens"])]

@@ -173,13 +173,13 @@ def save(model, folder: Path) -> None:
     save_file(own, folder / "model.safetensors")
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Train lume-clip and write it into the folder of the run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=settings.ROOT / "runs" / "clip")
-    a = parser.parse_args()
+    a = parser.parse_args(words)
     settings.seed_everything()
     texts = kept(a.out / "texts.safetensors", lambda: make_texts(a.seed))
     pictures = kept(

@@ -41,7 +41,7 @@ By `labs evaluate lume-clip`, on products, drawings and words that training neve
 The unseen words of `captions.yaml` were not trained on, but the strength of the noise and
 other choices of the recipe were made with their scores in sight, over at least 14 variants
 (0.67 to 0.79 for the object), so those rows flatter the model. `tuning never saw either` is
-a list of 48 words written after the recipe was fixed and scored once.
+a list of 48 words written after the recipe was fixed; no choice was made with it.
 
 ## Limits
 
