@@ -278,7 +278,7 @@ def test_training_goes_on_from_its_checkpoint(tokenizer, tmp_path, monkeypatch):
     tokenizer.save_pretrained(tmp_path / "tokenizer")
     arguments = SimpleNamespace(
         stage="base", folder=tmp_path / "run", tokenizer=tmp_path / "tokenizer",
-        start="", minutes=0, tokens=2_000,
+        start="", minutes=0, tokens=2_000, compile=False,
     )  # fmt: skip
     first = language.Run(arguments)
     first.train()

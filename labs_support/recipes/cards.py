@@ -1,6 +1,6 @@
 """Puts trained models on the shelf: weights in bfloat16, metrics, and a card.
 
-    python -m labs_support.recipes.cards lume-lm-chat runs/chat
+    python -m labs_support.recipes.cards lume-lm-chat runs/chat runs/more
 
 `labs evaluate NAME` measures a model of the shelf again with the same functions.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from labs_support.recipes import clip_card
+from labs_support.recipes import clip_card, language
 from labs_support.settings import DATA, ROOT
 from labs_support.world import store
 
@@ -34,7 +34,7 @@ ABOUT = {
         "cite them, to say when they hold no answer, and to do the shop's small tasks."
     ),
 }
-STAGES = {"lume-lm": "base", "lume-lm-chat": "chat"}
+STAGES = {"lume-lm": ("base",), "lume-lm-chat": ("chat", "more")}
 POINTS = 12  # lines of the training curve in a card
 
 
@@ -50,24 +50,44 @@ def measure(name: str) -> Callable[[], dict[str, float]]:
     return getattr(import_module(f"labs_support.recipes.{module}"), function)
 
 
-def publish(name: str, run: Path) -> None:
-    """Copy the model of a training run into data/models, measure it, write its card."""
+def publish(name: str, *runs: Path) -> None:
+    """Copy the model of the last run into data/models, measure it, write its card.
+
+    Args:
+        name: of the model on the shelf.
+        *runs: folders of its training runs, one for each stage, in order.
+    """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from labs_support import shelf
 
     folder = MODELS / name
+    run = runs[-1]
     model = AutoModelForCausalLM.from_pretrained(run / "model", dtype=torch.bfloat16)
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(run / "model").save_pretrained(folder)
-    lines = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
-    (folder / "training.json").write_text(
-        json.dumps([json.loads(line) for line in lines], indent=0) + "\n",
-        encoding="utf-8",
-    )
+    lines = joined(STAGES[name], [run / "log.jsonl" for run in runs])
+    text = json.dumps(lines, indent=0) + "\n"
+    (folder / "training.json").write_text(text, encoding="utf-8")
     store.write_checksums()
     shelf.language_model.cache_clear()
     record(name, measure(name)())
+
+
+def joined(stages: tuple[str, ...], logs: list[Path]) -> list[dict]:
+    """Return the lines of the logs of a model's stages, each with its stage.
+
+    Steps, tokens and seconds go on counting from one stage to the next.
+    """
+    lines, done = [], dict.fromkeys(language.PLACE, 0)
+    for stage, log in zip(stages, logs, strict=True):
+        rows = [json.loads(r) for r in log.read_text(encoding="utf-8").splitlines()]
+        # a run that was stopped writes the steps after its checkpoint twice
+        for row in {(row["step"], *row): row for row in rows}.values():
+            place = {key: done[key] + row[key] for key in done}
+            lines.append({"stage": stage, **row, **place})
+        done = {key: lines[-1][key] for key in done}
+    return lines
 
 
 def rebuild(name: str) -> None:
@@ -77,7 +97,7 @@ def rebuild(name: str) -> None:
     of a language model goes on from its last checkpoint if it was stopped.
     """
     from labs_support import shelf
-    from labs_support.recipes import clip, language
+    from labs_support.recipes import clip
 
     if name == "lume-clip":
         run = ROOT / "runs" / "clip"
@@ -87,17 +107,18 @@ def rebuild(name: str) -> None:
         shelf.image_text.cache_clear()
         record(name, measure(name)())
         return
-    stage = STAGES[name]
     log = json.loads((MODELS / name / "training.json").read_text(encoding="utf-8"))
-    words = [stage, "--tokens", str(log[-1]["tokens"])]
     tokenizer = ["--tokenizer", str(ROOT / "runs" / "tokenizer")]
-    words += ["--folder", str(ROOT / "runs" / stage), *tokenizer]
     if not (ROOT / "runs" / "tokenizer").exists():
         language.main(["tokenizer", *tokenizer])
-    if stage == "chat":
-        words += ["--start", str(MODELS / "lume-lm")]
-    language.main(words)
-    publish(name, ROOT / "runs" / stage)
+    start, done, runs = MODELS / "lume-lm" if name != "lume-lm" else None, 0, []
+    for stage in STAGES[name]:
+        total = max(line["tokens"] for line in log if line["stage"] == stage)
+        runs.append(ROOT / "runs" / stage)
+        words = [stage, "--tokens", str(total - done), "--folder", str(runs[-1])]
+        language.main([*words, *tokenizer, *(["--start", str(start)] if start else [])])
+        start, done = runs[-1] / "model", total
+    publish(name, *runs)
 
 
 def record(name: str, scores: dict[str, float]) -> None:
@@ -160,4 +181,4 @@ def card(name: str) -> str:
 
 
 if __name__ == "__main__":
-    publish(sys.argv[1], Path(sys.argv[2]))
+    publish(sys.argv[1], *map(Path, sys.argv[2:]))
