@@ -96,8 +96,8 @@ class LumePipeline(DiffusionPipeline):
         self,
         prompt: str | list[str] = "",
         negative_prompt: str | list[str] = "",
-        num_inference_steps: int = 20,
-        guidance_scale: float = 3.0,
+        num_inference_steps: int = 16,
+        guidance_scale: float = 1.5,
         generator: torch.Generator | list[torch.Generator] | None = None,
         image=None,
         mask_image=None,
@@ -220,13 +220,16 @@ class HubPipeline:
 
     def __init__(self, repository: str):
         """Load the text-to-image pipeline of a repository, from safetensors only."""
-        import torch
         from diffusers import AutoPipelineForText2Image
 
-        small = {"variant": "fp16", "dtype": torch.float16}
-        options = small if torch.cuda.is_available() else {"variant": "fp16"}
+        has_gpu = torch.cuda.is_available()
         self.base = AutoPipelineForText2Image.from_pretrained(
-            repository, use_safetensors=True, safety_checker=None, **options
+            repository,
+            variant="fp16",
+            dtype=torch.float16 if has_gpu else torch.float32,
+            use_safetensors=True,
+            safety_checker=None,
+            requires_safety_checker=False,
         )
 
     def __getattr__(self, name: str):
@@ -249,7 +252,9 @@ class HubPipeline:
         if image is None:
             return self.base(prompt, **options)
         options["image"] = pictures.as_picture(image)
-        options["strength"] = strength or (0.8 if mask_image is None else 1.0)
+        if strength is None:
+            strength = 0.8 if mask_image is None else 1.0
+        options["strength"] = strength
         if mask_image is None:
             return AutoPipelineForImage2Image.from_pipe(self.base)(prompt, **options)
         options["mask_image"] = mask_image

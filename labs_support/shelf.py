@@ -70,6 +70,15 @@ ROLES = {
         hub="laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
         folder="lume-clip",
     ),
+    "text-to-image": Role(
+        name="text-to-image",
+        hub="stable-diffusion-v1-5/stable-diffusion-v1-5",
+        folder="lume-diffusion",
+        files=(
+            *("*.json", "*.txt"),
+            *(f"{part}/*.fp16.safetensors" for part in ("text_encoder", "unet", "vae")),
+        ),
+    ),
 }
 
 
@@ -247,6 +256,35 @@ def image_text() -> ImageText:
         )
     found.model.to(settings.device()).eval()
     return found
+
+
+@cache
+def text_to_image():
+    """Return the pipeline of `diffusers` that draws pictures from words.
+
+    lume-diffusion: a `drawing.LumePipeline` for 64 x 64 pixels. In the hub profile Stable
+    Diffusion 1.5 in a `drawing.HubPipeline`, which takes the same arguments.
+
+    Raises:
+        DamagedModel: if weights are missing or damaged.
+
+    Source: `labs_support/recipes/diffusion.py`; data/models/lume-diffusion/README.md is
+    its card.
+    """
+    from diffusers.utils import logging
+
+    from labs_support import drawing
+
+    logging.disable_progress_bar()
+    wanted = role("text-to-image")
+    if settings.read().profile == "hub":
+        found = drawing.HubPipeline(wanted.hub)
+    else:
+        found = drawing.LumePipeline.from_pretrained(
+            folder(wanted), text_encoder=text_encoder()
+        )
+    found.set_progress_bar_config(disable=True)
+    return found.to(settings.device())
 
 
 def untrained_image_text(config: Path) -> ImageText:

@@ -1,5 +1,10 @@
 """The text-to-image pipeline: its arguments, bad input, and what it must keep."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +13,11 @@ from PIL import Image
 
 from labs_support import drawing, pictures, shelf, slots
 from labs_support.recipes import diffusion
+from labs_support.settings import ROOT
 from labs_support.world import render
+
+sys.path.insert(0, str(Path(__file__).parent))
+import hub_server  # noqa: E402
 
 SCENE = render.Scene("mug", "red", "dotted", "table", seed=3)
 
@@ -307,3 +316,86 @@ def test_reader_looks_at_tokens_only(pipe):
     share = pipe.reader.attention(tokens, is_token)
     assert (share[0][:, ~is_token[0]] == 0).all()
     torch.testing.assert_close(share.sum(-1), torch.ones(2, 4))
+
+
+# --- the hub profile, through a stand-in
+
+
+def tiny_stable_diffusion(folder):
+    """Write random weights of Stable Diffusion's architecture, as a hub repository."""
+    from diffusers import (
+        AutoencoderKL,
+        DDIMScheduler,
+        StableDiffusionPipeline,
+        UNet2DConditionModel,
+    )
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+    letters = [chr(i) for i in range(33, 127)]
+    words = [*letters, *(f"{letter}</w>" for letter in letters)]
+    words += ["<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {word: i for i, word in enumerate(words)}
+    tokenizer = CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=16)
+    torch.manual_seed(0)
+    text = CLIPTextConfig(
+        vocab_size=len(words), hidden_size=16, intermediate_size=32, num_hidden_layers=1,
+        num_attention_heads=2, max_position_embeddings=16, projection_dim=16,
+        bos_token_id=len(words) - 2, eos_token_id=len(words) - 1,
+        pad_token_id=len(words) - 1,
+    )  # fmt: skip
+    vae = AutoencoderKL(
+        block_out_channels=(8, 8), norm_num_groups=8, latent_channels=4, sample_size=16,
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+    )  # fmt: skip
+    unet = UNet2DConditionModel(
+        sample_size=8, in_channels=4, out_channels=4, block_out_channels=(8, 8),
+        norm_num_groups=8, cross_attention_dim=16, attention_head_dim=2,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), layers_per_block=1,
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+    )  # fmt: skip
+    StableDiffusionPipeline(
+        vae=vae, text_encoder=CLIPTextModel(text), tokenizer=tokenizer, unet=unet,
+        scheduler=DDIMScheduler(clip_sample=False, steps_offset=1), safety_checker=None,
+        feature_extractor=None, requires_safety_checker=False,
+    ).to(torch.float16).save_pretrained(folder, variant="fp16")  # fmt: skip
+
+
+HUB = """
+import numpy as np, torch
+from labs_support import drawing, shelf
+pipe = shelf.text_to_image()
+options = {"num_inference_steps": 2, "output_type": "np", "guidance_scale": 2.0}
+options["generator"] = torch.Generator().manual_seed(0)
+photo = np.zeros((16, 16, 3), np.uint8)
+mask = np.full((16, 16), 255, np.uint8)
+for more in ({}, {"image": photo}, {"image": photo, "mask_image": mask}):
+    print(pipe("a red mug", negative_prompt="blue", **more, **options).images.shape)
+print(type(pipe).__name__, type(pipe.scheduler).__name__)
+"""
+
+
+def test_hub_profile_draws_through_the_real_code(tmp_path):
+    tiny_stable_diffusion(tmp_path / "hub" / shelf.role("text-to-image").hub)
+    server = hub_server.serve(tmp_path / "hub")
+    env = {k: v for k, v in os.environ.items() if k != "HF_HUB_OFFLINE"}
+    env |= {
+        "LABS_PROFILE": "hub",
+        "LABS_DEVICE": "cpu",
+        "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
+        "HF_HOME": str(tmp_path / "home"),
+        "HF_HUB_DISABLE_XET": "1",
+    }
+    try:
+        run = subprocess.run(
+            [sys.executable, "-c", HUB],
+            env=env,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+    finally:
+        server.shutdown()
+        server.server_close()
+    lines = run.stdout.splitlines()
+    assert lines == ["(1, 16, 16, 3)"] * 3 + ["HubPipeline DDIMScheduler"], run.stderr

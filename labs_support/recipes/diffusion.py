@@ -1,17 +1,20 @@
 """Train lume-diffusion: VAE, text reader and denoiser.
 
     python -m labs_support.recipes.diffusion [--minutes 60] [--folder runs/diffusion]
+    python -m labs_support.recipes.diffusion --start data/models/lume-diffusion
 
 Every stage keeps its files in the folder of the run, so a run that was stopped goes on
 where it was. Minutes are processor time of the denoiser; the rest takes about ten more.
+With `--start` the denoiser of a saved pipeline is trained on in a new folder.
 """
 
 import argparse
+import shutil
 from functools import partial
 from pathlib import Path
 
 import torch
-from diffusers import DDIMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch.nn import functional as F
 
 from labs_support import settings
@@ -164,7 +167,10 @@ class Workshop:
         )
 
     def vae(self, minutes: float):
-        """Return the VAE, trained for so many minutes."""
+        """Return the VAE, trained for so many minutes if it is not there."""
+        place = self.folder / "vae"
+        if place.exists():
+            return AutoencoderKL.from_pretrained(place).eval()
         torch.manual_seed(self.seed)
         vae, pixels = coder.untrained_vae(), self.pictures("any")["pixels"]
         coder.start_linear(vae, coder.as_blocks(pixels[:2500]))
@@ -179,6 +185,7 @@ class Workshop:
         run.train(loss_of, lambda: {"psnr": coder.psnr(vae, test)})
         run.use_average()
         coder.set_scale(vae, pixels[:2500])
+        vae.save_pretrained(place)
         return vae.eval()
 
     def latents(self, vae) -> dict[str, torch.Tensor]:
@@ -214,10 +221,18 @@ class Workshop:
             ]
         return reader.eval(), torch.cat(parts).clone(), texts["looks"]
 
+    def start_from(self, pipeline: Path) -> None:
+        """Take over the parts of a saved pipeline that are not here yet."""
+        for part in ("vae", "reader", "unet"):
+            if not (self.folder / part).exists():
+                shutil.copytree(pipeline / part, self.folder / part)
+
     def denoiser(self, vae, slots, text_looks, minutes: float) -> Run:
         """Return the finished run of the denoiser."""
         torch.manual_seed(self.seed)
         unet, sampler, found = untrained_unet(), scheduler(), self.latents(vae)
+        if (self.folder / "unet").exists():  # see start_from
+            unet = UNet2DConditionModel.from_pretrained(self.folder / "unet").train()
         batches = Batches(
             found["latents"], found["looks"], slots, text_looks, self.seed
         )
@@ -236,9 +251,12 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument(
         "--folder", type=Path, default=settings.ROOT / "runs" / "diffusion"
     )
+    parser.add_argument("--start", type=Path, help="saved pipeline to train on")
     a = parser.parse_args(words)
     settings.seed_everything()
     shop = Workshop(a.folder, a.seed)
+    if a.start:
+        shop.start_from(a.start)
     vae = shop.vae(a.vae_minutes)
     reader, slots, text_looks = shop.reader()
     run = shop.denoiser(vae, slots, text_looks, a.minutes)

@@ -78,6 +78,14 @@ class Run:
                     _, index, key = name.split("/")
                     state["state"].setdefault(int(index), {})[key] = tensor
             optimizer.load_state_dict(state)
+        self.forget_lost_steps()
+
+    def forget_lost_steps(self) -> None:
+        """Drop the lines of the log that came after the checkpoint."""
+        log = self.folder / f"{self.name}.jsonl"
+        lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+        kept = [f"{line}\n" for line in lines if json.loads(line)["step"] <= self.step]
+        log.write_text("".join(kept), encoding="utf-8")
 
     def save(self) -> None:
         """Write the checkpoint."""
