@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from labs_support.recipes import clip_card, language
+from labs_support.recipes import clip_card, diffusion_card, language
 from labs_support.settings import DATA, ROOT
 from labs_support.world import store
 
@@ -23,6 +23,7 @@ MEASURES = {
     "lume-lm": "evaluation:base_scores",
     "lume-lm-chat": "evaluation:chat_scores",
     "lume-clip": "clip_evaluation:evaluate",
+    "lume-diffusion": "diffusion_evaluation:evaluate",
 }
 ABOUT = {
     "lume-lm": (
@@ -63,6 +64,10 @@ def publish(name: str, *runs: Path) -> None:
 
     folder = MODELS / name
     run = runs[-1]
+    if name == "lume-diffusion":
+        diffusion_card.put(run)
+        record(name, measure(name)())
+        return
     model = AutoModelForCausalLM.from_pretrained(run / "model", dtype=torch.bfloat16)
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(run / "model").save_pretrained(folder)
@@ -107,6 +112,9 @@ def rebuild(name: str) -> None:
         shelf.image_text.cache_clear()
         record(name, measure(name)())
         return
+    if name == "lume-diffusion":
+        publish(name, diffusion_card.retrain())
+        return
     log = json.loads((MODELS / name / "training.json").read_text(encoding="utf-8"))
     tokenizer = ["--tokenizer", str(ROOT / "runs" / "tokenizer")]
     if not (ROOT / "runs" / "tokenizer").exists():
@@ -132,7 +140,8 @@ def record(name: str, scores: dict[str, float]) -> None:
         page.write_text(card(name), encoding="utf-8")
     else:
         text = page.read_text(encoding="utf-8")
-        page.write_text(clip_card.with_scores(text, rounded), encoding="utf-8")
+        module = diffusion_card if name == "lume-diffusion" else clip_card
+        page.write_text(module.with_scores(text, rounded), encoding="utf-8")
     store.write_checksums()
 
 

@@ -26,7 +26,7 @@ Lesson 03 uses it, `labs_support.shelf.text_to_image()` loads it.
 |---|---|
 | VAE | `AutoencoderKL` on blocks of 8 x 8 pixels, to {C} x 8 x 8 latents, {vae:,} weights |
 | denoiser | `UNet2DConditionModel` of width {width}, predicts the velocity, {unet:,} weights |
-| text | token vectors of all-MiniLM-L6-v2, frozen and not repeated here; `drawing.SlotReader` reads four properties out of them, {reader:,} weights |
+| text | token vectors of all-MiniLM-L6-v2, frozen and not repeated here; `slots.SlotReader` reads four properties out of them, {reader:,} weights |
 | sampler | `DDIMScheduler`, {steps} steps and guidance {guidance} unless told otherwise |
 | trained with | `python -m labs_support.recipes.diffusion` (or `labs rebuild lume-diffusion`), seed {seed} |
 | pictures | rendered by `labs_support.world.render`: {any:,} in any pose for the VAE, {shop:,} in the middle and upright for the denoiser |
@@ -42,7 +42,7 @@ pictures. `training.json` is the log of the denoiser.
 
 By `labs evaluate lume-diffusion`: shares of pictures that show what their prompt asks for, in
 words of `captions.yaml`. Guidance and steps were chosen with other prompts (those of
-`evaluation.LISTS["choice"]`).
+`diffusion_evaluation.LISTS["choice"]`).
 
 | what | measured |
 |---|---|
