@@ -1,4 +1,4 @@
-"""Pictures with controls: attention, next tokens, chunks of a page, a map of passages."""
+"""Pictures with controls: attention, tokens, temperature, drawing, chunks, a map."""
 
 import textwrap
 
@@ -75,6 +75,41 @@ def temperature(cosines, names: list[str]) -> None:
         ax.set(xlim=(0, 1), xlabel="share", title=f"temperature {temperature}")
 
     figures.explore(draw, temperature=[0.07, 0.01, 0.03, 0.2, 0.5, 1.0])
+
+
+def denoising(frames: dict[int, list], first: int) -> None:
+    """Show pictures on their way from noise, and what the network takes them for.
+
+    Args:
+        frames: {steps taken: pictures}, the noisy ones first, then as many guesses of
+            the finished ones; `PIL.Image` of one size.
+        first: the number of steps that is shown first.
+    """
+
+    def draw(ax, steps):
+        shown = frames[steps]
+        figures.gallery(ax, shown, columns=len(shown) // 2)
+        ax.set_title(f"after {steps} steps; below, the finished pictures it expects")
+
+    others = [steps for steps in frames if steps != first]
+    figures.explore(draw, steps=[first, *others])
+
+
+def guidance(frames: dict[float, list], names: list[str], n: int) -> None:
+    """Show pictures of the same noise under several strengths of guidance.
+
+    Args:
+        frames: {guidance: pictures}, n of each prompt in a row; `PIL.Image` of one size.
+        names: short names of the first prompts, those that are shown.
+        n: pictures of each prompt.
+    """
+
+    def draw(ax, scale):
+        rows = [frames[scale][row : n * len(names) : n] for row in range(n)]
+        figures.gallery(ax, sum(rows, []), names, columns=len(names))
+        ax.set_title(f"guidance {scale}", pad=16)
+
+    figures.explore(draw, scale=list(frames))
 
 
 def chunk_sizes(text: str, n_lines: int = 13) -> None:

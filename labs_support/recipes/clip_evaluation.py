@@ -8,6 +8,7 @@ from PIL import Image
 
 from labs_support import shelf
 from labs_support.contrastive import embed_pictures, embed_texts, recall_at
+from labs_support.judging import PLACES, PROMPTS
 from labs_support.pictures import open_picture
 from labs_support.world import captions, catalogue, queries, render, store
 from labs_support.world.wording import read_words
@@ -20,20 +21,6 @@ LEAST = {  # what a release must reach
     "zero-shot colour": 0.95,
     "zero-shot pattern": 0.95,
     "zero-shot background": 0.95,
-}
-PROMPTS = {
-    "kind": "a photo of a {}",
-    "colour": "a photo of a {} object",
-    "pattern": "a photo of a {} object",
-    "background": "a photo taken {}",
-}
-PLACES = {
-    "table": "on a table",
-    "beach": "on the beach",
-    "sky": "in the sky",
-    "meadow": "in a meadow",
-    "night": "at night",
-    "studio": "in a studio",
 }
 N_DRAWN = 960
 
