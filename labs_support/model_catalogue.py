@@ -3,6 +3,8 @@
 What a maker has not published is "unknown" there, and None in the table.
 """
 
+import math
+
 import yaml
 
 from labs_support import figures
@@ -89,13 +91,18 @@ def plot(ax) -> None:
         color=figures.ACCENT,
     )
     largest = {row["source"]: row for row in known}
-    for row in largest.values():
-        where = (row["year"], row["weights"])
-        ax.annotate(row["name"], where, (5, 0), textcoords="offset points", fontsize=7)
-    unknown = [row for row in found if not row["weights"]]
-    for i, row in enumerate(unknown):
-        y = 3e12 * 1.9**i
-        ax.plot(row["year"], y, "o", color=figures.CONTEXT, fillstyle="none")
-        text = f"{row['name']}: unknown"
-        ax.annotate(text, (row["year"], y), (5, -2), textcoords="offset points", size=7)
-    ax.set(yscale="log", xlabel="year", ylabel="weights", xlim=(2017.8, 2025.2))
+    below = {}  # year: the logarithm of the last label, so that none covers another
+    for row in sorted(largest.values(), key=lambda row: row["weights"]):
+        place = max(math.log10(row["weights"]), below.get(row["year"], 0) + 0.24)
+        below[row["year"]] = place
+        ax.text(row["year"] + 0.08, 10**place, row["name"], fontsize=7, va="center")
+    ax.axhline(1e12, color=figures.CONTEXT, linestyle=":")
+    ax.text(2018, 1.3e12, "above the line: size unknown", fontsize=7)
+    for i, row in enumerate(row for row in found if not row["weights"]):
+        place = 3e12 * 1.9**i
+        ax.plot(row["year"], place, "o", color=figures.CONTEXT, fillstyle="none")
+        ax.text(row["year"] + 0.08, place, row["name"], fontsize=7, va="center")
+    ax.set_yscale("log")
+    ax.set_yticks([1e8, 1e9, 1e10, 1e11, 1e12])  # none where nothing is known
+    ax.minorticks_off()
+    ax.set(xlabel="year", ylabel="weights", xlim=(2017.8, 2025.2))

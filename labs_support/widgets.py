@@ -1,8 +1,8 @@
-"""Pictures with controls: attention, tokens, temperature, drawing, chunks, a map."""
+"""Pictures with controls: attention, tokens, drawing, memory, experts, chunks, a map."""
 
 import textwrap
 
-from labs_support import chunks, figures, sampling
+from labs_support import calculators, chunks, figures, parameters, sampling
 
 
 def attention_heads(translator, en: list[str], fr: list[str]) -> None:
@@ -110,6 +110,62 @@ def guidance(frames: dict[float, list], names: list[str], n: int) -> None:
         ax.set_title(f"guidance {scale}", pad=16)
 
     figures.explore(draw, scale=list(frames))
+
+
+def memory(models: dict) -> None:
+    """Show the memory of a model: to use it, with its cache, and to train it.
+
+    Args:
+        models: {name: configuration, as `parameters.count` takes it}.
+    """
+
+    def draw(ax, model, numbers, tokens):
+        n_weights = parameters.count(models[model]).total
+        weights = calculators.inference_bytes(n_weights, numbers) / 1e9
+        kept = calculators.kv_cache_bytes(models[model], tokens) / 1e9
+        parts = [p / 1e9 for p in calculators.training_bytes(n_weights, "bfloat16")]
+        for row, bars in {"use": (weights, kept), "train": parts}.items():
+            left = 0.0
+            for colour, width in zip(figures.COLOURS, bars, strict=False):
+                ax.barh(row, width, left=left, color=colour)
+                left += width
+            ax.text(left, row, f" {left:,.1f} GB", va="center")
+        ax.axvline(80, color=figures.CONTEXT, linestyle=":")
+        ax.set(xlabel="GB; dotted: one GPU of 80", title=f"{model}, {numbers}")
+        ax.margins(x=0.2)
+
+    figures.explore(
+        draw,
+        model=list(models),
+        numbers=list(reversed(["int4", "int8", "bfloat16", "float32"])),
+        tokens=[4096, 512, 32_768, 131_072],
+    )
+
+
+def experts(texts: dict[str, list[str]], chosen: dict[str, list]) -> None:
+    """Show which expert a router gives every token to.
+
+    Args:
+        texts: {name: tokens of a text}.
+        chosen: {name: for every layer the first expert of each token, (layers, T)}.
+    """
+
+    def draw(ax, text, layer):
+        x, y = 0.0, 0
+        for token, expert in zip(texts[text], chosen[text][layer - 1], strict=True):
+            if x > 64:
+                x, y = 0.0, y + 1
+            colour = figures.COLOURS[int(expert) % len(figures.COLOURS)]
+            ax.text(
+                x, -y, token.strip() or "·", family="monospace", fontsize=9,
+                bbox={"facecolor": colour, "alpha": 0.35, "pad": 2, "linewidth": 0},
+            )  # fmt: skip
+            x += len(token.strip()) + 1.6
+        ax.set(xlim=(0, 72), ylim=(-y - 1, 1), title=f"{text}, layer {layer}")
+        ax.set_axis_off()
+
+    n_layers = len(next(iter(chosen.values())))
+    figures.explore(draw, text=list(texts), layer=list(range(n_layers, 0, -1)))
 
 
 def chunk_sizes(text: str, n_lines: int = 13) -> None:
