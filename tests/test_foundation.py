@@ -175,6 +175,8 @@ def test_table_of_the_paper_on_gpt3(name, millions, days):
 
 def test_memory_by_hand():
     assert calculators.inference_bytes(7e9) == 14e9
+    sizes = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1, "int4": 0.5}
+    assert {n: calculators.inference_bytes(8, n) / 8 for n in sizes} == sizes
     assert calculators.inference_bytes(7e9, "int4") == 3.5e9
     assert calculators.training_bytes(1000) == (4000, 4000, 8000)
     assert calculators.training_bytes(1000, "bfloat16") == (6000, 2000, 8000)
