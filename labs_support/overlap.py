@@ -107,7 +107,7 @@ def clipped(
     return (found & allowed).total(), found.total()
 
 
-def bleu(
+def corpus_bleu(
     candidates: list[list[str]], references: list[list[list[str]]], n_max: int = 4
 ) -> float:
     r"""Return the BLEU of a corpus, 0-100, without smoothing.
@@ -128,10 +128,7 @@ def bleu(
     Source: Papineni et al. (2002), BLEU. Built in lesson 05.
     """
     if len(candidates) != len(references) or not all(references):
-        raise ValueError(
-            f"{len(candidates)} translations and {len(references)} lists of references: "
-            "give one list of at least one reference for each translation"
-        )
+        raise ValueError("give every translation a list of at least one reference")
     pairs = list(zip(candidates, references, strict=True))
     precisions = []
     for n in range(1, n_max + 1):

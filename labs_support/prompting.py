@@ -4,6 +4,7 @@ Built in lesson 05: solved examples in a row, the room they need in the context,
 score of a label, and the search for test items that slipped into a prompt.
 """
 
+import random
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -11,13 +12,15 @@ from torch import Tensor
 
 from labs_support.chat import TooLong
 from labs_support.shelf import Language
+from labs_support.world import names
+from labs_support.world.genres.writer import Writer
 from labs_support.world.reviews import key
+from labs_support.world.shops import make_shop
 
-LAYOUT = "{} -> {}"
 Shots = Sequence[tuple[str, str]]  # solved examples: text and label
 
 
-def few_shot(shots: Shots, query: str, layout: str = LAYOUT) -> str:
+def few_shot(shots: Shots, query: str, layout: str = "{} -> {}") -> str:
     """Return solved examples in a row, and one more text whose label is missing.
 
     Args:
@@ -109,7 +112,7 @@ def label_scores(
     Raises:
         TooLong: if a prompt and its longest label do not fit into the context.
 
-    Built in lesson 05, for a single prompt.
+    Used in lesson 05.
     """
     model, tokenizer = language
     ends = [
@@ -142,6 +145,37 @@ def label_scores(
         own = logs.gather(-1, y[..., None]).squeeze(-1) * is_label
         scores[chosen] = (own.sum(1) / is_label.sum(1)).view(-1, n_labels).cpu()
     return scores
+
+
+def invented_labels(
+    rng: random.Random,
+    n_shots: int,
+    n_queries: int,
+    task: Callable[[Writer, int], str],
+) -> tuple[list[tuple[str, str]], list[str], tuple[str, str]]:
+    """Return a labelling task whose labels are invented words, new in every call.
+
+    Args:
+        rng: draws texts and labels.
+        n_shots: solved examples, of both kinds in turn, in random order.
+        n_queries: texts to label, the first of kind 0, the second of kind 1, and so on;
+            none of them occurs in an example.
+        task: called with a Writer and a kind, 0 or 1; returns a text of that kind.
+
+    Returns:
+        Examples (text, label), queries, and the labels of kind 0 and 1.
+    """
+    writer = Writer(rng, make_shop(rng), held_out=True)
+    labels = names.label(rng) + "a", names.label(rng) + "o"
+    kinds = [i % 2 for i in range(n_shots)]
+    rng.shuffle(kinds)
+    shots = [(task(writer, kind), labels[kind]) for kind in kinds]
+    queries: list[str] = []
+    while len(queries) < n_queries:
+        text = task(writer, len(queries) % 2)
+        if not leaked([few_shot(shots, "")], [text]):
+            queries.append(text)
+    return shots, queries, labels
 
 
 def _batches(rows: list[list], size: int) -> Iterator[list[int]]:

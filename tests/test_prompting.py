@@ -1,7 +1,12 @@
 """Lesson 05 and its modules: decoding, prompts, ROUGE and BLEU."""
 
+import json
 import math
+import os
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +14,10 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from labs_support import overlap, prompting, sampling, shelf
 from labs_support.chat import TooLong
+from labs_support.world.genres import tasks
+
+sys.path.insert(0, str(Path(__file__).parent))
+import hub_server  # noqa: E402
 
 POLISH = (
     "Szybki lis skacze nad leniwym psem".split(),
@@ -169,6 +178,60 @@ def test_a_test_item_is_found_in_a_prompt_in_any_spelling():
     assert prompting.leaked([], items) == []
 
 
+@pytest.mark.parametrize("task", [tasks.by_time, tasks.by_number])
+def test_invented_labels_tell_nothing_and_no_query_is_an_example(task):
+    seen = set()
+    for seed in range(20):
+        rng = random.Random(seed)
+        shots, queries, labels = prompting.invented_labels(rng, 8, 12, task)
+        assert sorted(label for _, label in shots) == sorted(labels * 4)
+        assert len(queries) == 12
+        assert not prompting.leaked([prompting.few_shot(shots, "")], queries)
+        seen.add(tuple(label == labels[0] for _, label in shots))
+        if task is tasks.by_number:
+            assert [int(q) % 2 for q in queries] == [0, 1] * 6
+            assert all(
+                (int(text) % 2 == 0) == (label == labels[0]) for text, label in shots
+            )
+    assert len(seen) > 10
+
+
+def test_the_hub_profile_scores_and_completes_through_the_real_code(language, tmp_path):
+    folder = tmp_path / "hub" / shelf.role("language-model").hub
+    language.model.save_pretrained(folder)
+    language.tokenizer.save_pretrained(folder)
+    server = hub_server.serve(tmp_path / "hub")
+    env = {k: v for k, v in os.environ.items() if k != "HF_HUB_OFFLINE"} | {
+        "LABS_PROFILE": "hub", "LABS_DEVICE": "cpu", "HF_HOME": str(tmp_path / "home"),
+        "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
+        "HF_HUB_DISABLE_XET": "1",
+    }  # fmt: skip
+    run = subprocess.run(
+        [sys.executable, "-c", HUB], env=env, capture_output=True, text=True
+    )
+    server.shutdown()
+    server.server_close()
+    text = prompting.complete(
+        language, "The red", 5, lambda logits, _: logits.argmax(-1)
+    )
+    scores = prompting.label_scores(language, ["It fades. ->"], [("good", "bad")])
+    assert run.stdout, run.stderr
+    got_text, got_scores = json.loads(run.stdout)
+    assert got_text == text
+    torch.testing.assert_close(torch.tensor(got_scores), scores, rtol=1e-4, atol=1e-4)
+
+
+HUB = """
+import json
+from labs_support import prompting, shelf
+
+hub = shelf.language_model()
+text = prompting.complete(hub, "The red", 5, lambda logits, _: logits.argmax(-1))
+scores = prompting.label_scores(hub, ["It fades. ->"], [("good", "bad")])
+print(json.dumps([text, scores.tolist()]))
+"""
+
+
 # --- ROUGE
 
 
@@ -224,7 +287,7 @@ def test_bleu_of_a_sentence_is_that_of_sacrebleu(n_max, n_references):
         references = [r or ["a"] for r in sentences(rng, n_references)]
         if rng.random() < 0.5 and len(a) > 2:
             references[0] = a[: rng.randint(2, len(a))] + references[0][:3]
-        got = overlap.bleu([a], [references], n_max)
+        got = overlap.corpus_bleu([a], [references], n_max)
         assert got == pytest.approx(theirs([a], [references], n_max), abs=1e-9)
         n_positive += 0 < got < 100
     assert n_positive > 50
@@ -238,7 +301,7 @@ def test_bleu_of_a_corpus_is_that_of_sacrebleu():
             r[0][: rng.randint(1, 12)] + rng.choice(sentences(rng, 1, 4))
             for r in references
         ]
-        got = overlap.bleu(candidates, references)
+        got = overlap.corpus_bleu(candidates, references)
         assert got == pytest.approx(theirs(candidates, references), abs=1e-9)
 
 
@@ -249,8 +312,8 @@ def test_the_polish_example_by_hand():
     penalty = overlap.brevity_penalty(6, 7)
     assert penalty == pytest.approx(math.exp(1 - 7 / 6))
     wanted = 100 * penalty * (5 / 6 * 2 / 5 * 1 / 4) ** (1 / 3)
-    assert overlap.bleu([candidate], [[reference]], 3) == pytest.approx(wanted)
-    assert overlap.bleu([candidate], [[reference]]) == 0
+    assert overlap.corpus_bleu([candidate], [[reference]], 3) == pytest.approx(wanted)
+    assert overlap.corpus_bleu([candidate], [[reference]]) == 0
 
 
 def test_repeated_words_are_clipped_and_short_ones_pay():
@@ -258,19 +321,21 @@ def test_repeated_words_are_clipped_and_short_ones_pay():
     reference = "the cat is on the mat".split()
     assert overlap.clipped(the, [reference], 1) == (2, 7)
     assert overlap.brevity_penalty(6, 6) == overlap.brevity_penalty(9, 6) == 1
-    assert overlap.brevity_penalty(0, 6) == overlap.bleu([[]], [[reference]]) == 0
+    assert (
+        overlap.brevity_penalty(0, 6) == overlap.corpus_bleu([[]], [[reference]]) == 0
+    )
 
 
 def test_of_two_references_the_closest_in_length_counts():
     candidate = "a b c d".split()
     references = ["a b c d e".split(), "a b c".split()]
-    assert overlap.bleu([candidate], [references]) == pytest.approx(100)
-    assert overlap.bleu([candidate], [references[:1]]) == pytest.approx(
+    assert overlap.corpus_bleu([candidate], [references]) == pytest.approx(100)
+    assert overlap.corpus_bleu([candidate], [references[:1]]) == pytest.approx(
         100 * math.exp(1 - 5 / 4)
     )
 
 
 @pytest.mark.parametrize("references", [[], [[]], [[["a"]], [["a"]]]])
 def test_translations_without_references_are_refused(references):
-    with pytest.raises(ValueError, match="at least one reference"):
-        overlap.bleu([["a"]], references)
+    with pytest.raises(ValueError, match="list of at least one reference"):
+        overlap.corpus_bleu([["a"]], references)
