@@ -62,6 +62,10 @@ def put(run: Path, seed: int = 0, notes: str = "") -> None:
     """Copy the pipeline of a run into data/models, with its judge, log and card."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     shutil.copytree(run / "lume-diffusion", FOLDER, dirs_exist_ok=True)
+    for file in FOLDER.glob("*/config.json"):
+        config = json.loads(file.read_text(encoding="utf-8"))
+        config.pop("_name_or_path", None)  # a folder of the machine that trained it
+        file.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     kept(run / "judge.safetensors", judging.make_judge)
     shutil.copy(run / "judge.safetensors", FOLDER)
     lines = (run / "denoiser.jsonl").read_text(encoding="utf-8").splitlines()
