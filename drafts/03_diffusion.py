@@ -129,6 +129,7 @@ def drawings(n, size=16):
     return x.permute(0, 3, 1, 2) / 127.5 - 1  # (n, 3, size, size)
 
 
+# %%
 x, x_new = drawings(1000), drawings(128)
 levels = [0, 50, 150, 300, 500, 999]
 x_t = [noised(x[:3], torch.randn(3, 3, 16, 16), signals[t]) for t in levels]
@@ -150,6 +151,7 @@ def recognised(x):
     return sum(kind in KINDS for kind in kinds) / len(kinds)
 
 
+# %%
 for t in levels:
     x_t = noised(x_new, torch.randn_like(x_new), signals[t])
     print(f"t = {t:3}: one of the four kinds in ≈ {recognised(x_t):.2f}")
@@ -404,6 +406,7 @@ def sample(model, x, signals, steps):
     return x
 
 
+# %%
 settings.seed_everything()
 start, steps = torch.randn(128, 3, 16, 16), list(range(999, -1, -20))
 made = {n: sample(model, start, signals, steps[:: 50 // n]) for n in (1, 50)}
@@ -530,6 +533,7 @@ def psnr(x, y):
     return (-10 * error.log10()).mean().item()
 
 
+# %%
 small = F.interpolate(photos, size=18, mode="area")
 enlarged = F.interpolate(small, size=64, mode="bicubic").clamp(-1, 1)
 kept = psnr(photos, back)
@@ -636,20 +640,21 @@ print([guided(1.0, 1.5, scale) for scale in (0, 1, 3)])
 
 # %% [markdown]
 # That is all of it. The next cell draws with our own steps and nothing of the pipeline but
-# its network, and must get the pipeline's picture.
+# its network, and must get the pipeline's picture. It counts in double precision: at
+# t = 999 the picture has a weight of 0.00005, and dividing by it makes rounding visible.
 
 # %%
 pipe.scheduler.set_timesteps(20)
-steps, signals = pipe.scheduler.timesteps.tolist(), pipe.scheduler.alphas_cumprod
-start = z = torch.randn(1, 16, 8, 8)
-targets = [*signals[steps[1:]], torch.ones(())]
+steps, signals = pipe.scheduler.timesteps.tolist(), pipe.scheduler.alphas_cumprod.double()
+start = torch.randn(1, 16, 8, 8)
+z, targets = start.double(), [*signals[steps[1:]], torch.ones(())]
 with torch.inference_mode():
     slots = pipe.read(["", prompt])  # (2, 4, 64)
     for t, target in zip(steps, targets, strict=True):
-        away, towards = pipe.predict(torch.cat([z, z]), t, slots).chunk(2)
+        away, towards = pipe.predict(torch.cat([z, z]).float(), t, slots).chunk(2)
         noise = noise_in(z, guided(away, towards, 3), signals[t])
         z = ddim_step(z, noise, signals[t], target, limit=torch.inf)
-    ours = pipe.decode(z) / 2 + 0.5
+    ours = pipe.decode(z.float()) / 2 + 0.5
 theirs = pipe(prompt, latents=start, guidance_scale=3, output_type="pt").images
 gap = (ours - theirs).abs().max() * 255
 claim("03.2c", "gap to the pipeline's picture", gap, below=1, unit="grey levels of 255")
@@ -722,6 +727,9 @@ claim("03.6c", "distance gained by guidance 5, upper end of interval", third.hig
 names = [f"{scene.colour} {scene.kind}" for scene in scenes[:6]]
 widgets.guidance(frames, names, N)
 
+# DRAFT: claim 03.2c fails with the shipped weights (5 to 7 grey levels; 0.007 with an earlier
+# state of pipeline and weights). Find the cause before this lesson moves in.
+
 # %% [markdown]
 # ## 6 · Fewer steps
 #
@@ -769,8 +777,7 @@ claim("03.7b", "obedience lost by a single step against 20", lost, above=0.05)
 # | DALL-E 3 | long, exact captions written by a model; your prompt is lengthened, too |
 # | Midjourney | nothing is published; the ratings of its users shape the style |
 #
-# Turbo's training is half of this lesson: imitate the slow sampler, and deceive a critic
-# like the GAN's. The slide gives the size and the 1024 pixels of SDXL, 6.6 billion with the
+# Turbo is trained to imitate the slow sampler, and to deceive a critic like the GAN's. The slide gives the size and the 1024 pixels of SDXL, 6.6 billion with the
 # refiner, under the name of Turbo. DALL-E 3 and Midjourney have never said how large they
 # are; what stands here about Midjourney is its makers' account, as the talk gives it.
 
