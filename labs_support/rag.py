@@ -7,7 +7,7 @@ Built in lesson 08. What the handbook says is data, never an instruction: see `h
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -63,8 +63,7 @@ class Answer(NamedTuple):
 
 @lru_cache(maxsize=1)
 def _index_of(stamps: tuple) -> Index:
-    found = passages()
-    return Index(found, reading.embed([f"{p.title}\n{p.text}" for p in found]))
+    return Index(passages())
 
 
 def index() -> Index:
@@ -106,30 +105,49 @@ def sources_in(index: Index, question: str, n: int) -> list[Source]:
 
 
 def harmless(text: str) -> str:
-    """Return a text without what could pass for an instruction to the model.
+    """Return a text without the sentences that could pass for an instruction.
 
-    Marks of the chat template go, so that no text can begin a message of its own; so do
-    sentences that speak to an assistant. The first part is safe, the second a list of
-    patterns that a patient attacker gets around.
+    A sentence that holds a mark of the chat template is dropped whole, so that no text can
+    begin a message of its own: with the mark alone removed, what stood behind it would
+    be read as a fact. This part is safe. Sentences that speak to an assistant go as well,
+    by a list of patterns that a patient attacker gets around.
     """
     lines = []
-    for line in MARK.sub(" ", text).split("\n"):
-        kept = [s for s in re.split(r"(?<=[.?!])\s+", line) if not ORDER.search(s)]
+    for line in MARK.sub("\0", text).split("\n"):
+        parts = re.split(r"(?<=[.?!])\s+", line)
+        kept = [part for part in parts if "\0" not in part and not ORDER.search(part)]
         lines.append(" ".join(kept))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
 
-def conversation(question: str, sources: list[Source]) -> list[chat.Message]:
+def sentences_near(
+    question: str, sources: list[Source], clean: Callable[[str], str] = harmless
+) -> list[Source]:
+    """Return the sources with only the sentences that are nearest to a question.
+
+    Args:
+        question: what will be asked.
+        sources: what was found.
+        clean: called with each title and text before anything is chosen.
+    """
+    texts = [(clean(source.title), clean(source.text)) for source in sources]
+    pairs = zip(sources, reading.condensed(texts, question), strict=True)
+    return [source._replace(title=title, text=text) for source, (title, text) in pairs]
+
+
+def conversation(
+    question: str, sources: list[Source], clean: Callable[[str], str] = harmless
+) -> list[chat.Message]:
     """Return the messages that ask the model to answer from sources.
 
-    Of the sources only the sentences nearest to the question are read.
+    Of the sources only the sentences nearest to the question are read, after `clean`.
     """
-    texts = [(harmless(source.title), harmless(source.text)) for source in sources]
     question = MARK.sub(" ", question)
-    prompt = chat.sources_prompt(reading.condensed(texts, question), question)
+    near = sentences_near(question, sources, clean)
+    texts = [(source.title, source.text) for source in near]
     return [
         {"role": "system", "content": chat.ANSWER_FROM_SOURCES},
-        {"role": "user", "content": prompt},
+        {"role": "user", "content": chat.sources_prompt(texts, question)},
     ]
 
 

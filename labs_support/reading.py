@@ -41,6 +41,8 @@ def condensed(
         (title, text) of each source; a source of which nothing is kept has no text.
     """
     every = [(i, s) for i, (_, text) in enumerate(sources) for s in parts(text)]
+    if not every:
+        return [(title, "") for title, _ in sources]
     nearness = embed([f"{sources[i][0]}. {s}" for i, s in every]) @ embed([question])[0]
     kept = sorted(np.argsort(nearness)[::-1][:most])
     return [

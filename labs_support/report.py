@@ -5,7 +5,6 @@ again and compares.
 """
 
 import json
-import math
 import re
 from pathlib import Path
 
@@ -125,10 +124,13 @@ def lesson_table() -> str:
             lesson.read_text(encoding="utf-8").split("·", 1)[1].splitlines()[0].strip()
         )
         n_claims = sum(row["id"][:2] == lesson.stem[:2] for row in rows)
-        cost = costs.get(lesson.stem, {"seconds": math.nan, "peak_mb": math.nan})
+        cost, shown = costs.get(lesson.stem), "not measured yet | not measured yet"
+        if cost:
+            minutes, gigabytes = cost["seconds"] / 60, cost["peak_mb"] / 1000
+            shown = f"{minutes:.1f} min | {gigabytes:.1f} GB"
         lines.append(
             f"| {lesson.stem[:2]} | [{title}](notebooks/{lesson.stem}.ipynb) | {n_claims} "
-            f"| {cost['seconds'] / 60:.1f} min | {cost['peak_mb'] / 1000:.1f} GB |\n"
+            f"| {shown} |\n"
         )
     return "".join(lines)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from labs_support import skills
+from labs_support import reading
 from labs_support.chunks import Passage
 
 WORD = re.compile(r"[a-z0-9]+(?:[.'][a-z0-9]+)*")
@@ -56,7 +56,7 @@ def fuse(rankings: Iterable[Sequence[int]], k: int = 60) -> list[int]:
 
     Source: Cormack, Clarke and Buettcher (2009), Reciprocal Rank Fusion.
     """
-    points: dict[int, float] = {}
+    points = {}
     for ranking in rankings:
         for rank, place in enumerate(ranking, 1):
             points[place] = points.get(place, 0.0) + 1 / (k + rank)
@@ -91,12 +91,12 @@ class Index:
 
         texts = [f"{passage.title}\n{passage.text}" for passage in passages]
         self.passages = passages
-        self.vectors = skills.embed(texts) if vectors is None else vectors  # (N, C)
+        self.vectors = reading.embed(texts) if vectors is None else vectors  # (N, C)
         self.bm25 = BM25Okapi([words(text) for text in texts])
 
     def cosines(self, question: str) -> np.ndarray:
         """Return the cosine of a question and every passage, (N,)."""
-        return self.vectors @ skills.embed([question])[0]
+        return self.vectors @ reading.embed([question])[0]
 
     def rank(
         self, question: str, by: str = "both", cosines: np.ndarray | None = None

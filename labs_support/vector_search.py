@@ -6,9 +6,16 @@ many vectors it compared with the query.
 """
 
 import heapq
+import itertools
 import math
+import time
+from array import array
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
+
+BLOCK = 128  # vectors whose links are chosen at a time, to save memory
 
 
 def nearest(vectors: np.ndarray, query: np.ndarray, k: int) -> tuple[list[int], int]:
@@ -27,6 +34,32 @@ def nearest(vectors: np.ndarray, query: np.ndarray, k: int) -> tuple[list[int], 
 def recall(found: list[int], wanted: list[int]) -> float:
     """Return the share of the wanted places that were found, 0-1."""
     return len(set(found) & set(wanted)) / len(wanted)
+
+
+class Measured(NamedTuple):
+    """What a search costs and finds: comparisons, milliseconds (median), recall (mean)."""
+
+    n_compared: float
+    milliseconds: float
+    recall: float
+
+
+def measured(search: Callable, queries: np.ndarray, wanted: list) -> Measured:
+    """Return what a search costs and finds, over several queries.
+
+    Args:
+        search: called with a query (C,), returns places and how many it compared.
+        queries: (Q, C).
+        wanted: the places that each query should find.
+    """
+    spent, n_compared, met = [], [], []
+    for query, places in zip(queries, wanted, strict=True):
+        start = time.perf_counter()
+        found, n = search(query)
+        spent.append(1000 * (time.perf_counter() - start))
+        n_compared.append(n)
+        met.append(recall(found, places))
+    return Measured(np.mean(n_compared), np.median(spent), np.mean(met))
 
 
 def exponent(sizes, counts) -> float:
@@ -167,7 +200,7 @@ class Graph:
         return places[:k], n_compared
 
 
-def linked(vectors, places, seed, n_links) -> dict[int, list[int]]:
+def linked(vectors, places, seed, n_links) -> dict[int, array]:
     """Return {place: linked places} of one layer, every link in both directions.
 
     The links are those that `diverse` chooses among the nearest vectors in the cells
@@ -175,24 +208,28 @@ def linked(vectors, places, seed, n_links) -> dict[int, list[int]]:
 
     Args:
         vectors: (N, C).
-        places: the vectors of the layer.
+        places: the vectors of the layer, sorted.
         seed: of the cells.
         n_links: the most links that a vector chooses.
     """
-    own = vectors[places]  # (n, C)
+    whole = len(places) == len(vectors)
+    own = vectors if whole else vectors[places]  # (n, C), the large layer is not copied
     cells = Cells(own, seed)
     around = np.argsort(-(cells.centres @ cells.centres.T), axis=1)[:, :6]
-    edges = [np.zeros((2, 0), dtype=int)]
+    n, numbers = len(places), [np.zeros(0, dtype=int)]  # a link is one number
     for cell, members in enumerate(cells.members):
         pool = np.concatenate([cells.members[other] for other in around[cell]])
-        if len(members) and len(pool) > 1:
-            rows, ends = _chosen(own, members, pool, n_links)
-            edges.append(np.stack([members[rows], ends]))
-    one, other = np.concatenate(edges, axis=1)
-    pairs = np.unique([np.append(one, other), np.append(other, one)], axis=1)
-    ends = np.cumsum(np.bincount(pairs[0], minlength=len(places)))[:-1]
-    found = np.split(places[pairs[1]], ends)
-    return {int(p): row.tolist() for p, row in zip(places, found, strict=True)}
+        for start in range(0, len(members) if len(pool) > 1 else 0, BLOCK):
+            block = members[start : start + BLOCK]
+            rows, ends = _chosen(own, block, pool, n_links)
+            numbers.append(block[rows] * n + ends)
+    one_way = np.concatenate(numbers)
+    both_ways = np.append(one_way, one_way % n * n + one_way // n)
+    pairs = np.unique(both_ways)
+    ends = places[pairs % n].astype("int32")
+    cuts = np.searchsorted(pairs, np.arange(n + 1) * n).tolist()
+    rows = (array("i", ends[a:b].tobytes()) for a, b in itertools.pairwise(cuts))
+    return dict(zip(places.tolist(), rows, strict=True))
 
 
 def _chosen(own, members, pool, n_links, n_candidates=32):

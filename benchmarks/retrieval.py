@@ -24,13 +24,14 @@ from labs_support.vector_search import crowd, nearest, recall
 from labs_support.world import questions
 
 K, BATCH = 10, 5_000
+WIDTH = 400  # ef_search; Chroma takes it when a collection is made, not afterwards
 HNSW = {
     "space": "cosine",
     "ef_construction": 200,
+    "ef_search": WIDTH,
     "max_neighbors": 32,
     "num_threads": 1,
 }
-WIDTHS = (50, 100, 200, 400, 800)  # ef_search
 WANTED = 0.95
 
 
@@ -41,15 +42,15 @@ def material(n: int) -> tuple[np.ndarray, np.ndarray]:
     return crowd(skills.embed(texts), n, seed=0), skills.embed(asked)
 
 
-def collection(folder: str, vectors: np.ndarray, width: int):
-    """Return a Chroma collection of the vectors that searches with this width."""
+def collection(folder: str, vectors: np.ndarray):
+    """Return a Chroma collection of the vectors."""
     client = chromadb.PersistentClient(
         folder, settings=chromadb.Settings(anonymized_telemetry=False)
     )
     made = client.create_collection(
-        f"width{width}",
+        "crowd",
         embedding_function=None,
-        configuration={"hnsw": HNSW | {"ef_search": width}},
+        configuration={"hnsw": HNSW},
     )
     for start in range(0, len(vectors), BATCH):
         part = vectors[start : start + BATCH]
@@ -57,28 +58,29 @@ def collection(folder: str, vectors: np.ndarray, width: int):
     return made
 
 
-def measure(made, vectors, asked, repeats: int) -> dict:
-    """Return recall, and median milliseconds of both searches and of their ratio."""
+def chroma(made, query: np.ndarray) -> list[int]:
+    """Return the places that Chroma finds."""
+    found = made.query(query_embeddings=[query], n_results=K, include=[])
+    return [int(id) for id in found["ids"][0]]
 
-    def chroma(query):
-        found = made.query(query_embeddings=[query], n_results=K, include=[])
-        return [int(id) for id in found["ids"][0]]
 
-    def exact(query):
-        return nearest(vectors, query, K)[0]
+def reached(made, asked, truth) -> float:
+    """Return the recall of Chroma's ten nearest, mean over the questions."""
+    pairs = zip(asked, truth, strict=True)
+    return float(np.mean([recall(chroma(made, query), true) for query, true in pairs]))
 
-    truth = [exact(query) for query in asked]
-    met = [recall(chroma(q), true) for q, true in zip(asked, truth, strict=True)]
-    spent = {"chroma": [], "exact": []}
+
+def measure(made, vectors, asked, repeats: int) -> dict[str, float]:
+    """Return median milliseconds a question of both searches, and of their ratio."""
+    spent: dict[str, list[float]] = {"chroma": [], "exact": []}
     for _ in range(repeats):
-        for name, search in (("chroma", chroma), ("exact", exact)):
+        for name in spent:
             start = time.perf_counter()
             for query in asked:
-                search(query)
+                chroma(made, query) if name == "chroma" else nearest(vectors, query, K)
             spent[name].append((time.perf_counter() - start) / len(asked) * 1000)
     ratios = [a / b for a, b in zip(spent["exact"], spent["chroma"], strict=True)]
     return {
-        "recall": float(np.mean(met)),
         "chroma_ms": statistics.median(spent["chroma"]),
         "exact_ms": statistics.median(spent["exact"]),
         "exact_over_chroma": statistics.median(ratios),
@@ -86,7 +88,7 @@ def measure(made, vectors, asked, repeats: int) -> dict:
 
 
 def main() -> None:
-    """Widen the search until the recall is reached, and print both times."""
+    """Print recall and both times; the exit status is 1 below the recall wanted."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n", type=int, default=100_000)
     parser.add_argument("--repeats", type=int, default=5)
@@ -95,14 +97,17 @@ def main() -> None:
     vectors, asked = material(options.n)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        made = collection(folder, vectors, WIDTHS[0])
+        made = collection(folder, vectors)
         seconds = time.perf_counter() - start
-        for width in WIDTHS:
-            made.modify(configuration={"hnsw": {"ef_search": width}})
-            found = measure(made, vectors, asked, options.repeats)
-            if found["recall"] >= WANTED:
-                break
-    found |= {"vectors": options.n, "ef_search": width, "build_s": seconds}
+        truth = [nearest(vectors, query, K)[0] for query in asked]
+        met = reached(made, asked, truth)
+        found = measure(made, vectors, asked, options.repeats)
+    found |= {
+        "vectors": options.n,
+        "ef_search": WIDTH,
+        "recall": met,
+        "build_s": seconds,
+    }
     if options.json:
         print(json.dumps(found))
         return
@@ -110,12 +115,12 @@ def main() -> None:
         f"{options.n:,} vectors of {vectors.shape[1]}, {len(asked)} questions, k = {K}"
     )
     print(f"indexing      {seconds:8.1f} s")
-    print(f"recall@10     {found['recall']:8.3f}   (ef_search {width})")
+    print(f"recall@10     {found['recall']:8.3f}   (ef_search {WIDTH})")
     print(f"Chroma        {found['chroma_ms']:8.2f} ms a question")
     print(f"exact, numpy  {found['exact_ms']:8.2f} ms a question")
     print(f"exact over Chroma {found['exact_over_chroma']:4.1f} times")
-    if found["recall"] < WANTED:
-        raise SystemExit(f"recall@10 stays below {WANTED} up to ef_search {width}")
+    if met < WANTED:
+        raise SystemExit(f"recall@10 is below {WANTED}")
 
 
 if __name__ == "__main__":

@@ -408,10 +408,16 @@ def _verify_add_documents(attempt):
         f"after adding the same three texts twice the store has {len(store)} entries",
     )
     expect(store == before, "adding the same texts again changed ids or texts")
+    attempt(store, ["Feed the cat."])
+    expect(
+        len(store) == 4 and set(before.items()) <= set(store.items()),
+        "one new text was added alone to the three; afterwards the store should hold the "
+        f"three under their ids and the new one, not {_shown(list(store.values()))}",
+    )
     attempt(store, ["Feed the cat.", *texts[::-1]])
     expect(
         sorted(store.values()) == sorted([*texts, "Feed the cat."]),
-        "with the texts in another order and one more, the store should hold four, not "
+        "with the four texts in another order, the store should still hold four, not "
         f"{_shown(list(store.values()))}",
     )
     attempt(store, [])
