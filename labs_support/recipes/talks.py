@@ -124,7 +124,9 @@ def condensed_talk(rng: random.Random, banks: dict) -> Talk:
         answer, cited = REFUSAL, 0
     others = [
         (q, a, number)
-        for number, (reading, (_, text)) in enumerate(zip(found, sources), 1)
+        for number, (reading, (_, text)) in enumerate(
+            zip(found, sources, strict=True), 1
+        )
         for q, a in reading.pairs
         if q != question and occurrences(a, text)
     ]
