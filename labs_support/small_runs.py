@@ -84,7 +84,7 @@ def texts(n_tokens: int) -> torch.Tensor:
 
 
 @cache
-def held_out() -> torch.Tensor:
+def held_out_rows() -> torch.Tensor:
     """Return windows of texts that no run reads, (B, CONTEXT + 1)."""
     ids = tokenizer().encode(_join("validation")).ids
     return torch.tensor(ids)[: len(ids) // (CONTEXT + 1) * (CONTEXT + 1)].view(
@@ -147,6 +147,6 @@ def train(size: GPTConfig, n_tokens: int, seed: int = 0) -> Run:
 def held_out_loss(model: GPT) -> float:
     """Return the mean loss over every held-out token, in nats."""
     model.eval()
-    parts = held_out().split(64)
+    parts = held_out_rows().split(64)
     total = sum(model.loss(p[:, :-1], p[:, 1:]).item() * len(p) for p in parts)
-    return total / len(held_out())
+    return total / len(held_out_rows())
