@@ -83,6 +83,23 @@ def start_lab(
     raise typer.Exit(status)
 
 
+@app.command("assistant")
+def start_assistant(
+    port: Annotated[
+        int | None, typer.Option(min=1024, max=65535, help="A free one unless given.")
+    ] = None,
+    browser: Annotated[bool, typer.Option(help="Open a browser window.")] = True,
+) -> None:
+    """Open Lume, who answers from the shop's handbook and finds its products."""
+    try:
+        chosen = lab.choose_port(port, usual=7860)
+    except lab.PortBusy as error:
+        raise _fail(error) from None
+    from labs_support.apps import assistant
+
+    assistant.serve(chosen, browser=browser)
+
+
 @app.command()
 def run(
     lesson: Annotated[str, typer.Argument(help="Number or slug of a lesson.")] = "",

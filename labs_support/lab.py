@@ -30,8 +30,12 @@ def is_free(port: int) -> bool:
     return True
 
 
-def choose_port(asked: int | None) -> int:
-    """Return the port asked for, or the default one, or a free one if that is taken.
+def choose_port(asked: int | None, usual: int | None = None) -> int:
+    """Return the port asked for, or the usual one, or a free one if that is taken.
+
+    Args:
+        asked: the port that has to be had, if any.
+        usual: the one to try first otherwise, PORT unless given.
 
     Raises:
         PortBusy: if a port was asked for and is taken.
@@ -43,8 +47,8 @@ def choose_port(asked: int | None) -> int:
                 "the course choose a free one."
             )
         return asked
-    if is_free(PORT):
-        return PORT
+    if is_free(usual := usual or PORT):
+        return usual
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from labs_support import chat, reading, scores
+from labs_support import chat, reading, scores, skills, vectors
 from labs_support.chunks import passages
 from labs_support.retrieval import Index
 from labs_support.world import handbook
@@ -63,7 +63,9 @@ class Answer(NamedTuple):
 
 @lru_cache(maxsize=1)
 def _index_of(stamps: tuple) -> Index:
-    return Index(passages())
+    found = passages()
+    texts = [f"{passage.title}\n{passage.text}" for passage in found]
+    return Index(found, vectors.kept("handbook", texts, skills.embed))
 
 
 def index() -> Index:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from labs_support import shelf
+from labs_support import shelf, vectors
 from labs_support.world import handbook, render, store
 
 
@@ -42,7 +42,8 @@ def _handbook_index() -> tuple[list, np.ndarray]:
         for page in handbook.pages()
         for heading, text in handbook.sections(page)
     ]
-    return passages, embed([text for _, text in passages])
+    texts = [text for _, text in passages]
+    return passages, vectors.kept("pages", texts, embed)
 
 
 @cache
@@ -50,15 +51,16 @@ def _catalogue_index() -> tuple[list, np.ndarray]:
     passages = [
         (row, f"{row['name']}. {row['description']}") for row in store.rows("catalogue")
     ]
-    return passages, embed([text for _, text in passages])
+    texts = [text for _, text in passages]
+    return passages, vectors.kept("products", texts, embed)
 
 
 def _search(query: str, index: tuple[list, np.ndarray], n: int) -> list[Found]:
     """Return the n best different items of an index, best first."""
     if not query.strip():
         raise ValueError("The question is empty: write a few words.")
-    passages, vectors = index
-    scores = vectors @ embed([query])[0]
+    passages, unit_vectors = index
+    scores = unit_vectors @ embed([query])[0]
     found: dict[int, Found] = {}
     for i in np.argsort(-scores, kind="stable"):
         item, passage = passages[i]

@@ -97,6 +97,11 @@ def test_imports_of_the_package_are_declared():
         "IPython": "ipykernel",
         "traitlets": "ipykernel",
         "huggingface_hub": "transformers",
+        "fastapi": "gradio",
+        "httpx": "gradio",
+        "uvicorn": "gradio",
+        "markdown_it": "rich",
+        "websocket": "jupyterlab",
     }
     declared = set(environment.direct())
     own = [ROOT / name for name in ("tests", "tests/mutants", "slides")]

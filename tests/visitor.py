@@ -48,22 +48,42 @@ class Visitor:
         """Return what the app said last, as soon as it holds some words."""
         return self.page.wait(f"({LAST} ?? '').includes({json.dumps(words)}) && {LAST}")
 
+    def is_told(self, words: str) -> None:
+        """Wait until a problem with the question is shown that holds some words."""
+        shown = "document.querySelector('#problem [role=alert]')?.innerText ?? ''"
+        self.page.wait(f"({shown}).includes({json.dumps(words)})")
+
     def open_citation(self) -> str:
         """Click on the last citation and return the section that is marked."""
         links = "#talk a[href*='#page/']"
+        self.page.run("document.getElementById('last')?.removeAttribute('id')")
         self.page.run(
             f"[...document.querySelectorAll({json.dumps(links)})].at(-1).id = 'last'"
         )
+        _, _, title = self.page.text("#last").partition(" · ")
         self.page.click("#last")
+        headings = "[...document.querySelectorAll('#page h2, #page .cited h3')]"
+        shown = f"{headings}.map(e => e.innerText.trim()).join(': ')"
+        self.page.wait(f"{shown} === {json.dumps(title)}")
         self.page.wait("document.querySelector('#page .cited')?.checkVisibility()")
         return self.page.text("#page .cited")
 
     def find(self, wish: str) -> int:
         """Return the number of products that are shown for a wish."""
-        self.page.run("document.querySelectorAll('[role=tab]')[1].click()")
+        self.open_products()
         self.page.type(WISH, wish)
         self.page.press("Enter")
-        return self.page.wait("document.querySelectorAll('.product').length")
+        return self.sees(f"Nearest to “{wish}”")
+
+    def open_products(self) -> None:
+        """Go to the search for products."""
+        self.page.run("document.querySelectorAll('[role=tab]')[1].click()")
+
+    def sees(self, words: str) -> int:
+        """Return the number of products, as soon as some words are above them."""
+        line = "document.querySelector('#products [role=status]')?.innerText ?? ''"
+        self.page.wait(f"({line}).includes({json.dumps(words)})")
+        return self.page.run("document.querySelectorAll('.product').length")
 
 
 def free_port() -> int:
@@ -74,11 +94,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def started(*command: str) -> Iterator[tuple[subprocess.Popen, str]]:
+def started(
+    *command: str, **environment: str
+) -> Iterator[tuple[subprocess.Popen, str]]:
     """Give a process that serves the app, and its address; end it afterwards."""
     process = subprocess.Popen(
         [sys.executable, *command], stdout=subprocess.PIPE, text=True, cwd=ROOT,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
     )  # fmt: skip
     with process:
         try:
@@ -88,4 +110,8 @@ def started(*command: str) -> Iterator[tuple[subprocess.Popen, str]]:
             assert address, f"{' '.join(command)} ended before it had an address"
             yield process, address
         finally:
-            process.kill()
+            process.terminate()  # it clears up what it has put aside
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()

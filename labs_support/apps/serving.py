@@ -1,13 +1,18 @@
 """How an app of the course is served: to this machine alone, with one look, until Ctrl+C."""
 
+import os
+import signal
 import socket
+import tempfile
+import threading
 import webbrowser
+from collections.abc import Callable
 from pathlib import Path
 
 import fastapi
 import gradio as gr
 import uvicorn
-from starlette.middleware.trustedhost import TrustedHostMiddleware
+from fastapi.middleware.trustedhost import TrustedHostMiddleware
 
 HOST = "127.0.0.1"
 
@@ -21,8 +26,11 @@ def theme() -> gr.themes.Base:
         link_text_color="*primary_800",
         link_text_color_dark="*primary_200",
         block_label_text_color="*neutral_700",
+        block_title_text_color="*neutral_700",
         block_info_text_color="*neutral_600",
         block_info_text_color_dark="*neutral_300",
+        input_background_fill="white",
+        input_placeholder_color="*neutral_500",
     )
 
 
@@ -43,11 +51,20 @@ class Server(uvicorn.Server):
         name: of the app.
         api: what answers HTTP.
         port: free port on the loopback address.
+        meanwhile: what is done in a thread once the server answers.
         browser: whether to open a browser window.
     """
 
-    def __init__(self, name: str, api: fastapi.FastAPI, port: int, *, browser: bool):
-        self.name, self.browser = name, browser
+    def __init__(
+        self,
+        name: str,
+        api: fastapi.FastAPI,
+        port: int,
+        *,
+        meanwhile: Callable[[], None],
+        browser: bool,
+    ):
+        self.name, self.meanwhile, self.browser = name, meanwhile, browser
         self.address = f"http://{HOST}:{port}/"
         quick = {"log_level": "critical", "timeout_graceful_shutdown": 1}
         super().__init__(uvicorn.Config(api, host=HOST, port=port, **quick))
@@ -56,13 +73,36 @@ class Server(uvicorn.Server):
         """Start to listen, then print the address."""
         await super().startup(sockets)
         print(f"{self.name}: {self.address}\nStop it with Ctrl+C.", flush=True)
+        threading.Thread(target=self.meanwhile, daemon=True).start()
         if self.browser:
             webbrowser.open(self.address)
 
 
-def serve(name: str, api: fastapi.FastAPI, port: int, *, browser: bool = True) -> None:
-    """Serve an app on a free port of the loopback address until Ctrl+C."""
+def serve(
+    name: str,
+    blocks: Callable[[], gr.Blocks],
+    css: Path,
+    port: int,
+    *,
+    meanwhile: Callable[[], None],
+    browser: bool = True,
+) -> None:
+    """Serve an app on a free port of the loopback address until Ctrl+C.
+
+    Args:
+        name: of the app.
+        blocks: makes it.
+        css: its look.
+        port: free port on the loopback address.
+        meanwhile: what is done in a thread once the page can be opened.
+        browser: whether to open a browser window.
+    """
+    os.environ["MPLBACKEND"] = "agg"  # else gradio imports pyplot at the first event
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl+C
     try:
-        Server(name, api, port, browser=browser).run()
+        with tempfile.TemporaryDirectory(prefix="labs-") as folder:
+            os.environ["GRADIO_TEMP_DIR"] = folder  # for what a visitor uploads
+            api = web(blocks(), css)
+            Server(name, api, port, meanwhile=meanwhile, browser=browser).run()
     except KeyboardInterrupt:
         print(f"{name} is closed.")

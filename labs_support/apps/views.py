@@ -6,16 +6,20 @@ tag, link or picture in it does anything.
 
 import base64
 import html
+import io
 import re
 from collections.abc import Iterable
 from functools import cache
-from pathlib import Path
 
 from labs_support import rag, skills
 from labs_support.world import handbook, store
 
 SAYS_NOTHING = "The handbook does not say."
 NOT_CITED = "Lume names no source for this, so check it before you rely on it."
+NOTHING_READ = """
+<p class="hint">Once you have asked, here are the sections nearest to your question, with
+the sentences that Lume read.</p>"""
+NO_PAGE = "*Open a source, and here is its page.*"
 PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 LINK = re.compile(r"\]\(\d\d_(\w+)\.md\)")
 
@@ -26,8 +30,8 @@ def literal(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Return the beginning of a Markdown text without its marks."""
-    return re.sub(r"\[(.+?)\]\(.+?\)|[*_`#>|]+", r"\1", text[:400])
+    """Return a Markdown text without its marks."""
+    return re.sub(r"\[(.+?)\]\(.+?\)|[*_`#>|]+", r"\1", text)
 
 
 @cache
@@ -61,11 +65,14 @@ def answer(found: rag.Answer, *, complete: bool = True) -> str:
         found: the answer.
         complete: whether all of it is there; only then it is judged.
     """
-    if found.abstains:
-        n_read = len(found.sources)
+    if found.abstains and rag.is_far(found.sources):
         return (
-            f"**{SAYS_NOTHING}** Lume read {n_read} sections and found no answer in "
-            "them, so it gives none."
+            f"**{SAYS_NOTHING}** No section is near to the question, so Lume read none."
+        )
+    if found.abstains:
+        return (
+            f"**{SAYS_NOTHING}** Lume read what is nearest to the question and found no "
+            "answer in it, so it gives none. Other words may find more."
         )
     said = literal(found.text)
     if not complete:
@@ -77,29 +84,36 @@ def answer(found: rag.Answer, *, complete: bool = True) -> str:
     return f"{said}\n\n{' '.join(links)}"
 
 
-def source(number: int, found: rag.Source, *, is_cited: bool) -> str:
-    """Return one source as a list item: rank, title, score, beginning, its page."""
+def source(number: int, found: rag.Source, read: str, *, is_cited: bool) -> str:
+    """Return one source as a list item: rank, title, score, what was read, its page."""
     mark = '<span class="mark">cited</span>' if is_cited else ""
     title = html.escape(found.title)
+    text = f"<blockquote>{html.escape(plain(read))}</blockquote>"
+    if not read:
+        text = '<p class="hint">None of its sentences was near enough to be read.</p>'
     return f"""
     <li class="source{" cited" if is_cited else ""}">
       <h3><span class="number">{number}</span> {title} {mark}</h3>
       <p class="score"><meter min="0" max="1" value="{found.score:.2f}"
         aria-label="similarity to the question"></meter> {found.score:.2f}</p>
-      <p class="text">{html.escape(plain(found.text))}</p>
+      {text}
       <a href="{address(found)}">Open the page<span class="unseen">: {title}</span></a>
     </li>"""
 
 
 def sources(question: str, found: rag.Answer) -> str:
     """Return what Lume read for a question, the cited sources marked."""
+    texts = [""] * len(found.sources)
+    if not rag.is_far(found.sources):
+        asked = rag.MARK.sub(" ", question)
+        texts = [near.text for near in rag.sentences_near(asked, found.sources)]
     items = [
-        source(i + 1, one, is_cited=i in found.cited)
+        source(i + 1, one, texts[i], is_cited=i in found.cited)
         for i, one in enumerate(found.sources)
     ]
     return f"""
-    <p class="hint">For “{html.escape(question)}”. The number is the similarity of
-      question and section, at most 1.</p>
+    <p class="hint">For “{html.escape(question)}”: the nearest sections, and the sentences
+      that Lume read. The bar is the similarity to the question, at most 1.</p>
     <ol>{"".join(items)}</ol>"""
 
 
@@ -126,32 +140,54 @@ def page(slug: str, section: int | None = None) -> str:
     return "\n\n".join([head, *parts])
 
 
-def picture(file: Path) -> str:
-    """Return a PNG file as an address that holds its bytes."""
-    return f"data:image/png;base64,{base64.b64encode(file.read_bytes()).decode()}"
+def png(data: bytes) -> str:
+    """Return the bytes of a PNG file as an address that holds them."""
+    return f"data:image/png;base64,{base64.b64encode(data).decode()}"
 
 
-def product(found: skills.Found) -> str:
-    """Return one product as a list item: picture, name, price, what it is."""
-    row = found.item
+def product(row: dict, note: str) -> str:
+    """Return one product as a list item: picture, name, price, what it is, a note."""
     name = html.escape(row["name"])
+    picture = png((store.DATA / "catalogue" / row["picture"]).read_bytes())
     look = html.escape(f"{row['pattern']} {row['kind']}, {row['colour']}")
     stock = f"{row['stock']} in stock" if row["stock"] else "sold out"
     return f"""
     <li class="product">
-      <img src="{picture(store.DATA / "catalogue" / row["picture"])}" alt="{look}">
+      <img src="{picture}" alt="{look}">
       <h3>{name}</h3>
       <p class="price">€{row["price"]:.2f} <span>{stock}</span></p>
       <p>{html.escape(row["description"])}</p>
-      <p class="hint">{row["sku"]} · similarity {found.score:.2f}</p>
+      <p class="hint">{row["sku"]}{note}</p>
     </li>"""
 
 
 def products(found: Iterable[skills.Found]) -> str:
     """Return products as a list of cards, the nearest first."""
-    return f"<ol>{''.join(map(product, found))}</ol>"
+    cards = (product(one.item, f" · similarity {one.score:.2f}") for one in found)
+    return f"<ol>{''.join(cards)}</ol>"
+
+
+def nearest(wish: str, found: Iterable[skills.Found]) -> str:
+    """Return the products that were found for a wish, under a line that says so."""
+    line = f"Nearest to “{html.escape(wish)}”:"
+    return f'<p class="hint" role="status">{line}</p>{products(found)}'
+
+
+def alike(picture, found: Iterable[skills.Found]) -> str:
+    """Return the products that look like a `PIL.Image`, under that picture."""
+    data = io.BytesIO()
+    picture.save(data, "PNG")
+    return f"""
+    <p class="hint" role="status"><img class="wish" src="{png(data.getvalue())}"
+      alt="your picture"> These look most like your picture:</p>{products(found)}"""
+
+
+def window(n: int) -> str:
+    """Return n products of the catalogue, to look at before anything is looked for."""
+    cards = (product(row, "") for row in store.rows("catalogue")[:n])
+    return f'<p class="hint">From the catalogue:</p><ol>{"".join(cards)}</ol>'
 
 
 def problem(sentence: str) -> str:
     """Return a sentence about what went wrong, as HTML that is read out."""
-    return f'<p class="problem" role="alert">{html.escape(sentence)}</p>'
+    return f'<p class="problem" role="alert">⚠ {html.escape(sentence)}</p>'

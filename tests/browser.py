@@ -38,7 +38,7 @@ class Page:
         seconds: how long to wait for anything.
     """
 
-    def __init__(self, address: str, seconds: float = 60):
+    def __init__(self, address: str, seconds: float = 180):
         self.socket = create_connection(
             address, timeout=seconds, http_no_proxy=["127.0.0.1"]
         )
@@ -77,12 +77,18 @@ class Page:
         return result["result"].get("value")
 
     def wait(self, script: str):
-        """Return the value of an expression as soon as it is true."""
+        """Return the value of an expression as soon as it is true; of an element True."""
         end = time.monotonic() + self.seconds
+        script = f"(value => value instanceof Element || value)({script})"
         while not (value := self.run(script)):
             assert time.monotonic() < end, f"not within {self.seconds} s: {script}"
             time.sleep(0.05)
         return value
+
+    def close(self) -> None:
+        """Close the tab."""
+        self.call("Page.close")
+        self.socket.close()
 
     def find(self, selector: str) -> str:
         """Return JavaScript for the first element that fits."""
@@ -117,6 +123,13 @@ class Page:
         common = {"key": key, "code": key, "windowsVirtualKeyCode": code}
         self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **common)
         self.call("Input.dispatchKeyEvent", type="keyUp", **common)
+
+    def upload(self, selector: str, file: Path) -> None:
+        """Give a file to a field for files, which need not be visible."""
+        self.wait(f"{self.find(selector)} && true")
+        root = self.call("DOM.getDocument")["root"]["nodeId"]
+        found = self.call("DOM.querySelector", nodeId=root, selector=selector)
+        self.call("DOM.setFileInputFiles", files=[str(file)], **found)
 
     def size(self, width: int, height: int, *, is_dark: bool = False) -> None:
         """Give the tab a size in pixels, and a light or a dark look."""

@@ -1,18 +1,20 @@
 """Lume, the assistant of the shop, in a browser: `labs assistant`.
 
 Lume answers from the handbook, shows what it read, opens the pages it cites, and says
-when it does not know; it also finds products by words. The server listens on the
-loopback address only, and the page asks nothing of any other.
+when it does not know; it also finds products by words and by a picture. The server
+listens on the loopback address only, and the page asks nothing of any other.
 """
 
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import gradio as gr
 
-from labs_support import rag, settings, shelf, skills
+from labs_support import pictures, rag, settings, shelf, skills
 from labs_support.apps import serving, views
 
 CSS = Path(__file__).with_suffix(".css")
@@ -26,11 +28,19 @@ EXAMPLES = (
     "How many dogs may be in the shop at once?",
     "Do you sell laptops?",
 )
+WISHES = (
+    "something cheerful to drink my coffee from",
+    "a toy for a windy day",
+    "a light for the hall",
+)
 WELCOME = """## Ask about the shop
 Hours, parcels, returns, classes, the cat: Lume reads the handbook and answers."""
-NOTHING_READ = '<p class="hint">Ask, and here are the sections that Lume reads.</p>'
-NO_PAGE = "*Open a source, and here is its page.*"
-CAUTION = "Lume is a small model and makes mistakes: open the page it cites."
+READING = "Lume is reading …"
+WAKING = "Lume is still waking up; this first answer takes some seconds more …"
+CAUTION = (
+    "Lume is a small model and makes mistakes: open the page it cites. "
+    "It answers every question by itself, without those before."
+)
 
 # A link to a page may stand in the talk, among the sources, or on another page.
 OPEN_PAGE = """
@@ -52,6 +62,26 @@ SHOW_PAGE = """
 """
 
 log = logging.getLogger(__name__)
+awake = threading.Event()  # whether the models are loaded
+awake.set()  # whoever does not `serve` loads them at the first question
+
+
+class Shown(NamedTuple):
+    """What changes on the page while Lume answers; by default nothing.
+
+    Attributes:
+        box: the field for the question.
+        problem: what is wrong with it.
+        talk: the messages so far.
+        read: the list of sources.
+        tabs: which panel is beside the talk.
+    """
+
+    box: object = gr.skip()
+    problem: object = gr.skip()
+    talk: object = gr.skip()
+    read: object = gr.skip()
+    tabs: object = gr.skip()
 
 
 def sentence(error: Exception) -> str:
@@ -83,32 +113,37 @@ def paced(answers: Iterator[rag.Answer]) -> Iterator[tuple[rag.Answer, bool]]:
     yield found, True
 
 
-def ask(question: str, talk: list[dict]) -> Iterator[tuple]:
-    """Yield question box, talk and list of sources while Lume answers.
+def ask(question: str, talk: list[dict]) -> Iterator[Shown]:
+    """Yield what changes on the page while Lume answers.
 
-    What cannot be answered stays in the box, and the talk says why.
+    What cannot be answered stays in the box, and a sentence says why.
     """
     try:
         question = rag.checked(question)
     except ValueError as error:
-        problem = said("assistant", f"⚠ {views.literal(str(error))}")
-        yield gr.skip(), [*talk, problem], gr.skip(), gr.skip()
+        yield Shown(problem=views.problem(str(error)))
         return
     talk = [*talk, said("user", views.literal(question))]
-    waiting = said("assistant", "Lume is reading …")
-    yield "", [*talk, waiting], gr.skip(), gr.Tabs(selected="read")
+    waiting = said("assistant", READING if awake.is_set() else WAKING)
+    yield Shown("", "", [*talk, waiting], tabs=gr.Tabs(selected="read"))
+    awake.wait()
     try:
         for found, is_complete in paced(rag.stream(question)):
             shown = said("assistant", views.answer(found, complete=is_complete))
-            yield gr.skip(), [*talk, shown], views.sources(question, found), gr.skip()
+            yield Shown(talk=[*talk, shown], read=views.sources(question, found))
     except Exception as error:  # whatever it was, the learner's words are not lost
         problem = said("assistant", f"⚠ {views.literal(sentence(error))}")
-        yield question, [*talk, problem], gr.skip(), gr.skip()
+        yield Shown(question, talk=[*talk, problem])
 
 
-def ask_example(event: gr.SelectData, talk: list[dict]) -> Iterator[tuple]:
+def ask_example(event: gr.SelectData, talk: list[dict]) -> Iterator[Shown]:
     """Yield what `ask` yields for the example that was chosen."""
     yield from ask(event.value["text"], talk)
+
+
+def forget() -> tuple:
+    """Return the panels as they are before the first question."""
+    return "", views.NOTHING_READ, gr.Tabs(selected="read"), views.NO_PAGE
 
 
 def open_page(event: gr.EventData) -> tuple:
@@ -120,7 +155,19 @@ def open_page(event: gr.EventData) -> tuple:
 def find(wish: str) -> str:
     """Return the products nearest to a wish, or a sentence that says why there are none."""
     try:
-        return views.products(skills.find_products(rag.checked(wish), N_PRODUCTS))
+        wish = rag.checked(wish)
+        awake.wait()
+        return views.nearest(wish, skills.find_products(wish, N_PRODUCTS))
+    except Exception as error:
+        return views.problem(sentence(error))
+
+
+def find_by_picture(file: str) -> str:
+    """Return the products that look most like a picture, or a sentence like `find`."""
+    try:
+        picture = pictures.open_picture(file)
+        awake.wait()
+        return views.alike(picture, skills.find_by_picture(picture, N_PRODUCTS))
     except Exception as error:
         return views.problem(sentence(error))
 
@@ -131,9 +178,10 @@ def handbook_tab() -> None:
         with gr.Column(scale=5, min_width=320):
             talk = gr.Chatbot(
                 label="Talk with Lume", show_label=False, elem_id="talk", buttons=[],
-                latex_delimiters=[], placeholder=WELCOME,
+                latex_delimiters=[], placeholder=WELCOME, allow_tags=False,
                 examples=[{"text": example} for example in EXAMPLES],
             )  # fmt: skip
+            problem = gr.HTML(elem_id="problem", apply_default_css=False)
             box = gr.Textbox(
                 label="Your question", elem_id="question", max_lines=4, autofocus=True,
                 submit_btn="Ask", info=CAUTION,
@@ -142,26 +190,43 @@ def handbook_tab() -> None:
             with gr.Tabs() as tabs:
                 with gr.Tab("What Lume read", id="read"):
                     read = gr.HTML(
-                        NOTHING_READ, elem_id="read", js_on_load=OPEN_PAGE,
+                        views.NOTHING_READ, elem_id="read", js_on_load=OPEN_PAGE,
                         apply_default_css=False,
                     )  # fmt: skip
                 with gr.Tab("Handbook page", id="page"):
-                    page = gr.Markdown(NO_PAGE, elem_id="page")
-    parts = {"outputs": [box, talk, read, tabs], "concurrency_limit": AT_A_TIME}
+                    page = gr.Markdown(views.NO_PAGE, elem_id="page")
+    shown = Shown(box, problem, talk, read, tabs)
+    parts = {"outputs": list(shown), "concurrency_limit": AT_A_TIME}
     parts |= {"show_progress": "hidden", "concurrency_id": "answers"}
+    parts |= {"trigger_mode": "always_last"}  # who asks too early is answered next
     box.submit(ask, [box, talk], **parts)
     talk.example_select(ask_example, talk, **parts)
+    talk.clear(forget, outputs=[problem, read, tabs, page])
     read.click(open_page, outputs=[tabs, page]).then(js=SHOW_PAGE)
 
 
 def products_tab() -> None:
     """Lay out the search for products, and connect it."""
-    wish = gr.Textbox(
-        label="What are you looking for?", elem_id="wish", max_lines=1,
-        submit_btn="Find", placeholder="something cheerful to drink my coffee from",
-    )  # fmt: skip
-    shown = gr.HTML(elem_id="products", apply_default_css=False)
-    wish.submit(find, wish, shown, concurrency_limit=AT_A_TIME)
+    with gr.Row(equal_height=True):
+        wish = gr.Textbox(
+            label="What are you looking for?", elem_id="wish", max_lines=1,
+            submit_btn="Find", scale=4, placeholder="in your own words",
+        )  # fmt: skip
+        upload = gr.UploadButton(
+            "Find by a picture", elem_id="picture", file_types=["image"], size="md",
+            scale=0, min_width=180,
+        )  # fmt: skip
+    with gr.Row(elem_id="wishes"):
+        buttons = [gr.Button(text, size="sm", min_width=0) for text in WISHES]
+    shown = gr.HTML(
+        views.window(N_PRODUCTS), elem_id="products", apply_default_css=False
+    )
+    parts = {"concurrency_limit": AT_A_TIME, "concurrency_id": "products"}
+    parts |= {"trigger_mode": "always_last"}
+    wish.submit(find, wish, shown, **parts)
+    upload.upload(find_by_picture, upload, shown, **parts)
+    for button in buttons:
+        button.click(lambda text: text, button, wish).then(find, button, shown, **parts)
 
 
 def blocks() -> gr.Blocks:
@@ -179,17 +244,24 @@ def warm() -> str:
     """Load what the first question needs; return what is wrong with it, "" if nothing."""
     try:
         rag.retrieve("opening hours")
-        skills.find_products("bell")
         if not settings.read().chat:
             shelf.language_model("chat-model")
+        skills.find_products("bell")
     except EXPECTED as error:
         return str(error)
     return ""
 
 
+def wake_up() -> None:
+    """Load the models while the page is already there, and say what is wrong, if any."""
+    try:
+        if wrong := warm():
+            print(f"✗ {wrong}", flush=True)
+    finally:
+        awake.set()
+
+
 def serve(port: int, *, browser: bool = True) -> None:
     """Serve the app on a free port of the loopback address until Ctrl+C."""
-    print("Lume wakes up: it loads its models and reads the handbook.", flush=True)
-    if wrong := warm():
-        print(f"✗ {wrong}", flush=True)
-    serving.serve("Lume", serving.web(blocks(), CSS), port, browser=browser)
+    awake.clear()
+    serving.serve("Lume", blocks, CSS, port, meanwhile=wake_up, browser=browser)
