@@ -444,6 +444,16 @@ def test_ask_read_the_answer_and_open_its_page(shop):
 
 
 @needs_browser
+def test_of_two_quick_clicks_the_second_counts(shop):
+    visitor = shop()
+    visitor.ask("How much is delivery?")
+    link = "document.querySelector('#read a')"
+    for slug in ("shipping", "international_orders"):
+        visitor.page.run(f"{link}.href = '#page/{slug}', {link}.click()")
+    visitor.page.wait("document.querySelector('#page h2')?.innerText.includes('abroad')")
+
+
+@needs_browser
 def test_the_keyboard_alone_opens_a_page(shop):
     visitor = shop()
     visitor.ask("How much is delivery?")

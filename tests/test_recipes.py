@@ -367,7 +367,7 @@ def test_gold_sources_hold_the_answers():
     rows = [r for r in evaluation.questions.load("test") if r["type"] == "single"]
     sources = evaluation.gold_sources(rows)
     holds = [
-        any(evaluation.says(text, row["answer"]) for _, text in found)
+        any(evaluation.holds(text, row["answer"]) for _, text in found)
         for row, found in zip(rows, sources, strict=True)
     ]
     assert sum(holds) / len(holds) > 0.9

@@ -25,6 +25,7 @@ N_CLAIMS = {
 }  # main claims of each lesson, see CURRICULUM
 LAYERS = (
     ("settings", "figures", "claims", "checks"),
+    ("tensor_checks",),
     ("pictures", "slots"),
     ("canvas",),
     ("drawing",),

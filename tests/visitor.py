@@ -66,6 +66,7 @@ class Visitor:
         shown = f"{headings}.map(e => e.innerText.trim()).join(': ')"
         self.page.wait(f"{shown} === {json.dumps(title)}")
         self.page.wait("document.querySelector('#page .cited')?.checkVisibility()")
+        self.page.wait("document.activeElement.id === 'page'")  # it scrolls no more
         return self.page.text("#page .cited")
 
     def find(self, wish: str) -> int:

@@ -202,7 +202,8 @@ def handbook_tab() -> None:
     box.submit(ask, [box, talk], **parts)
     talk.example_select(ask_example, talk, **parts)
     talk.clear(forget, outputs=[problem, read, tabs, page])
-    read.click(open_page, outputs=[tabs, page]).then(js=SHOW_PAGE)
+    every = {"trigger_mode": "multiple"}  # a click while a page opens is not lost
+    read.click(open_page, outputs=[tabs, page], **every).then(js=SHOW_PAGE)
 
 
 def products_tab() -> None:

@@ -4,21 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from labs_support.checks import Exercise, expect, expect_number
-
-
-def _random(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def _expect_tensor(got, shape, what):
-    expect(
-        isinstance(got, torch.Tensor),
-        f"{what}: return a tensor, not a {type(got).__name__}",
-    )
-    expect(
-        tuple(got.shape) == tuple(shape),
-        f"{what}: the shape should be {tuple(shape)}, not {tuple(got.shape)}",
-    )
+from labs_support.tensor_checks import expect_tensor, random_tensor
 
 
 def _places(got, what):
@@ -37,12 +23,12 @@ def _verify_cosines(attempt):
     pictures = torch.tensor([[3.0, 4.0], [0.0, 2.0]])
     texts = torch.tensor([[1.0, 0.0], [0.0, 5.0], [1.0, 1.0]])
     got = attempt(pictures, texts)
-    _expect_tensor(got, (2, 3), "2 pictures and 3 texts")
+    expect_tensor(got, (2, 3), "2 pictures and 3 texts")
     expect_number(got[0, 0].item(), 0.6, "the cosine of [3, 4] and [1, 0]")
     expect_number(got[1, 1].item(), 1.0, "the cosine of [0, 2] and [0, 5]")
-    pictures, texts = _random(5, 8, seed=1) * 7, _random(6, 8, seed=2)
+    pictures, texts = random_tensor(5, 8, seed=1) * 7, random_tensor(6, 8, seed=2)
     got = attempt(pictures, texts)
-    _expect_tensor(got, (5, 6), "5 pictures and 6 texts of 8 channels")
+    expect_tensor(got, (5, 6), "5 pictures and 6 texts of 8 channels")
     wanted = F.cosine_similarity(pictures[:, None], texts[None], dim=-1)
     error = (got - wanted).abs().max()
     expect(error < 1e-5, f"for random vectors you are off by {error:.2f}")
@@ -101,7 +87,7 @@ def _verify_recall(attempt):
         got = attempt(scores, gold, k)
         got = got.item() if isinstance(got, torch.Tensor) and got.numel() == 1 else got
         expect_number(got, wanted, f"with gold [0, 0, 0] and k = {k} the recall")
-    scores = _random(50, 20, seed=3)
+    scores = random_tensor(50, 20, seed=3)
     gold = torch.arange(50) % 20
     ranks = [sorted(row, reverse=True).index(row[g]) for row, g in
              zip(scores.tolist(), gold.tolist(), strict=True)]  # fmt: skip
@@ -178,7 +164,7 @@ def _verify_matched(attempt):
     got = got.item() if isinstance(got, torch.Tensor) and got.numel() == 1 else got
     expect_number(got, plain.item(), "where every picture has one text, the loss")
     matches = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
-    for table in (logits, _random(3, 3, seed=6)):
+    for table in (logits, random_tensor(3, 3, seed=6)):
         got = attempt(table, matches)
         got = got.item() if isinstance(got, torch.Tensor) and got.numel() == 1 else got
         wanted = _slow_matched(table, matches).item()
@@ -259,8 +245,8 @@ def _verify_wordings(attempt):
         "the last picture is nearer to the direction of class 0. The mean of its two "
         "wordings is shorter than 1: which step makes up for that?",
     )
-    prompts = F.normalize(_random(3, 5, 8, seed=4), dim=-1)
-    pictures = F.normalize(_random(40, 8, seed=5), dim=-1)
+    prompts = F.normalize(random_tensor(3, 5, 8, seed=4), dim=-1)
+    pictures = F.normalize(random_tensor(40, 8, seed=5), dim=-1)
     got = _places(attempt(pictures, prompts), "40 pictures, 3 wordings of 5 classes")
     wanted = _with_wordings(pictures, prompts).tolist()
     n = sum(a != b for a, b in zip(got, wanted, strict=False)) + abs(40 - len(got))
@@ -401,9 +387,9 @@ def _verify_search(attempt):
 
 
 def _search_is_fair(attempt):
-    features = _random(200, 16, seed=7)
+    features = random_tensor(200, 16, seed=7)
     features[:3] *= 20  # three pictures whose features are long
-    queries = F.normalize(features[50:90] + 0.3 * _random(40, 16, seed=8), dim=1)
+    queries = F.normalize(features[50:90] + 0.3 * random_tensor(40, 16, seed=8), dim=1)
     found = []
     for i, query in enumerate(queries):
         got = _places(attempt(query, features, 5), f"query {i}, n = 5")
@@ -470,10 +456,10 @@ unnormalised = Exercise(
 
 
 def _verify_mirrored(attempt):
-    pictures = _random(6, 3, 4, 5, seed=9)
+    pictures = random_tensor(6, 3, 4, 5, seed=9)
     before = pictures.clone()
     got = attempt(pictures)
-    _expect_tensor(got, (6, 3, 4, 5), "6 pictures of 3 x 4 x 5")
+    expect_tensor(got, (6, 3, 4, 5), "6 pictures of 3 x 4 x 5")
     expect(
         torch.equal(pictures, before), "the pictures handed in should stay unchanged"
     )

@@ -7,21 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from labs_support.checks import Exercise, expect
-
-
-def _random(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def _expect_tensor(got, shape, what):
-    expect(
-        isinstance(got, torch.Tensor),
-        f"{what}: return a tensor, not a {type(got).__name__}",
-    )
-    expect(
-        tuple(got.shape) == tuple(shape),
-        f"{what}: the shape should be {tuple(shape)}, not {tuple(got.shape)}",
-    )
+from labs_support.tensor_checks import expect_tensor, random_tensor
 
 
 def _expect_close(got, wanted, message):
@@ -34,7 +20,7 @@ def _expect_close(got, wanted, message):
 def _verify_softmax(attempt):
     scores = torch.tensor([1.0, 2.0, 4.0])
     got = attempt(scores)
-    _expect_tensor(got, (3,), "scores [1, 2, 4]")
+    expect_tensor(got, (3,), "scores [1, 2, 4]")
     wanted = scores.softmax(-1)
     _expect_close(
         got,
@@ -43,7 +29,7 @@ def _verify_softmax(attempt):
     )
     scores = torch.tensor([[1.0, 2.0, 4.0], [0.0, 0.0, 3.0]])
     got = attempt(scores)
-    _expect_tensor(got, (2, 3), "two rows of scores")
+    expect_tensor(got, (2, 3), "two rows of scores")
     _expect_close(
         got.sum(-1), torch.ones(2), "with two rows of scores each row should sum to 1"
     )
@@ -116,10 +102,10 @@ def _slow_padded(q, k, v, lengths):
 
 
 def _verify_padded(attempt):
-    q, k, v = (_random(2, 4, 8, seed=s) for s in range(3))
+    q, k, v = (random_tensor(2, 4, 8, seed=s) for s in range(3))
     full, short = torch.tensor([4, 4]), torch.tensor([4, 2])
     got = attempt(q, k, v, full)
-    _expect_tensor(got, (2, 4, 8), "q, k, v of shape (2, 4, 8)")
+    expect_tensor(got, (2, 4, 8), "q, k, v of shape (2, 4, 8)")
     wanted = _slow_padded(q, k, v, full)
     error = (got - wanted).abs().max()
     expect(
@@ -205,7 +191,7 @@ padded_attention = Exercise(
 def _verify_window(attempt):
     for T, width in ((4, 4), (5, 2), (6, 3), (3, 1)):
         got = attempt(T, width)
-        _expect_tensor(got, (T, T), f"T = {T}, width = {width}")
+        expect_tensor(got, (T, T), f"T = {T}, width = {width}")
         for t in range(T):
             seen = [s for s in range(T) if got[t, s]]
             wanted = list(range(max(0, t - width + 1), t + 1))
@@ -265,15 +251,15 @@ window_mask = Exercise(
 def _verify_shared(attempt):
     k = torch.tensor([[10.0], [20.0]])[None, :, :, None]  # (1, 2, 1, 1)
     got = attempt(k, 4)
-    _expect_tensor(got, (1, 4, 1, 1), "2 key heads for 4 query heads")
+    expect_tensor(got, (1, 4, 1, 1), "2 key heads for 4 query heads")
     heads = [int(h) for h in got.flatten()]
     expect(
         heads == [10, 10, 20, 20],
         f"key heads [10, 20] for 4 query heads should be [10, 10, 20, 20], not {heads}",
     )
-    k = _random(2, 3, 5, 4)
+    k = random_tensor(2, 3, 5, 4)
     got = attempt(k, 6)
-    _expect_tensor(got, (2, 6, 5, 4), "3 key heads of shape (5, 4) for 6 query heads")
+    expect_tensor(got, (2, 6, 5, 4), "3 key heads of shape (5, 4) for 6 query heads")
     for head in range(6):
         _expect_close(
             got[:, head],
@@ -326,7 +312,7 @@ share_heads = Exercise(
 def _verify_rotate(attempt):
     x = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
     got = attempt(x)
-    _expect_tensor(got, (2, 2), "x of shape (2, 2)")
+    expect_tensor(got, (2, 2), "x of shape (2, 2)")
     _expect_close(
         got[0], x[0], f"at position 0 nothing turns; you return {got[0].tolist()}"
     )
@@ -337,13 +323,13 @@ def _verify_rotate(attempt):
         "at position 1 the pair (1, 0) should turn to (cos 1, sin 1) = "
         f"({wanted[0]:.3f}, {wanted[1]:.3f}), not ({got[1, 0]:.3f}, {got[1, 1]:.3f})",
     )
-    x = _random(16, 8)
+    x = random_tensor(16, 8)
     got = attempt(x)
-    _expect_tensor(got, (16, 8), "x of shape (16, 8)")
+    expect_tensor(got, (16, 8), "x of shape (16, 8)")
     _expect_close(
         got.norm(dim=-1), x.norm(dim=-1), "turning should change no length, yours does"
     )
-    q, k = (_random(8, seed=s).repeat(16, 1) for s in (1, 2))
+    q, k = (random_tensor(8, seed=s).repeat(16, 1) for s in (1, 2))
     scores = attempt(q) @ attempt(k).T  # (16, 16)
     gap = (scores[3, 1] - scores[12, 10]).abs()
     expect(
@@ -414,14 +400,14 @@ rotate = Exercise(
 
 def _verify_cache(attempt):
     T, C = 5, 8
-    q, k, v = (_random(T, C, seed=s) for s in range(3))
+    q, k, v = (random_tensor(T, C, seed=s) for s in range(3))
     wanted = F.scaled_dot_product_attention(q[None], k[None], v[None], is_causal=True)[
         0
     ]
     cache = {"k": torch.empty(0, C), "v": torch.empty(0, C)}
     for t in range(T):
         got = attempt(q[t : t + 1], k[t : t + 1], v[t : t + 1], cache)
-        _expect_tensor(got, (1, C), f"token {t}")
+        expect_tensor(got, (1, C), f"token {t}")
         for name in "kv":
             n = len(cache[name])
             expect(
@@ -491,7 +477,7 @@ class _Small(nn.Module):
         self.head = nn.Linear(16, 20)
         with torch.no_grad():
             for i, weight in enumerate(self.parameters()):
-                weight.copy_(_random(*weight.shape, seed=i))
+                weight.copy_(random_tensor(*weight.shape, seed=i))
 
     def forward(self, x, y):
         z = self.embedding(x).mean(1, keepdim=True) + self.embedding(y)
@@ -596,7 +582,7 @@ dropout_at_evaluation = Exercise(
 def _verify_mask(attempt):
     for T, past in ((4, 0), (1, 3), (3, 2)):
         got = attempt(T, past)
-        _expect_tensor(got, (T, past + T), f"T = {T}, past = {past}")
+        expect_tensor(got, (T, past + T), f"T = {T}, past = {past}")
         for t in range(T):
             n = int(got[t].sum())
             last = max((s for s in range(past + T) if got[t, s]), default=-1)

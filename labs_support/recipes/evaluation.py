@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from labs_support.chat import ANSWER_FROM_SOURCES, REFUSAL, generate, sources_prompt
+from labs_support.rag import holds
 from labs_support.reading import condensed
 from labs_support.recipes import labelling
 from labs_support.scores import exact_match, normalise, without_citations, word_f1
@@ -46,18 +47,13 @@ def gold_sources(rows: list[dict]) -> list[list[tuple[str, str]]]:
     for row, scores in zip(rows, nearest, strict=True):
         ranked = sorted(range(len(every)), key=lambda i: -scores[i])
         of_pages = [i for i in ranked if every[i][0] in row["pages"]] or ranked
-        holds = [i for i in of_pages if says(every[i][2], row["answer"])]
-        chosen = holds[:1] if row["pages"] else of_pages[:1]
+        there = [i for i in of_pages if holds(every[i][2], row["answer"])]
+        chosen = there[:1] if row["pages"] else of_pages[:1]
         for slug in row["pages"]:
             if slug not in [every[i][0] for i in chosen]:
                 chosen.append(next(i for i in of_pages if every[i][0] == slug))
         found.append([every[i][1:] for i in sorted(chosen)])
     return found
-
-
-def says(text: str, answer: str) -> bool:
-    """Return whether a text holds an answer, as it is compared."""
-    return bool(answer) and f" {normalise(answer)} " in f" {normalise(text)} "
 
 
 def talk_about(sources: list[tuple[str, str]], question: str) -> list[dict]:

@@ -3,21 +3,7 @@
 import torch
 
 from labs_support.checks import Exercise, expect, expect_number
-
-
-def _random(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def _expect_tensor(got, shape, what):
-    expect(
-        isinstance(got, torch.Tensor),
-        f"{what}: return a tensor, not a {type(got).__name__}",
-    )
-    expect(
-        tuple(got.shape) == tuple(shape),
-        f"{what}: the shape should be {tuple(shape)}, not {tuple(got.shape)}",
-    )
+from labs_support.tensor_checks import expect_tensor, random_tensor
 
 
 def _expect_close(got, wanted, what, within=1e-4):
@@ -30,7 +16,7 @@ def _expect_close(got, wanted, what, within=1e-4):
 
 def _verify_left(attempt):
     got = attempt(torch.tensor([0.5, 0.5, 0.2]))
-    _expect_tensor(got, (3,), "for betas [0.5, 0.5, 0.2]")
+    expect_tensor(got, (3,), "for betas [0.5, 0.5, 0.2]")
     for t, wanted in enumerate((0.5, 0.25, 0.2)):
         expect_number(got[t].item(), wanted, f"for betas [0.5, 0.5, 0.2] entry {t}")
     betas = torch.linspace(1e-4, 0.02, 1000)
@@ -38,7 +24,7 @@ def _verify_left(attempt):
     for beta in betas.tolist():
         left *= 1 - beta
         wanted.append(left)
-    _expect_tensor(got, (1000,), "for 1,000 betas")
+    expect_tensor(got, (1000,), "for 1,000 betas")
     _expect_close(got, torch.tensor(wanted), "for the 1,000 betas of the lesson")
 
 
@@ -87,13 +73,13 @@ left = Exercise(
 
 
 def _verify_velocity(attempt):
-    z, noise = _random(3, 16, 8, 8, seed=3), _random(3, 16, 8, 8, seed=4)
+    z, noise = random_tensor(3, 16, 8, 8, seed=3), random_tensor(3, 16, 8, 8, seed=4)
     for share in (1.0, 0.0, 0.36, 0.75):
         signal = torch.tensor(share)
         z_t = signal.sqrt() * z + (1 - signal).sqrt() * noise
         v = signal.sqrt() * noise - (1 - signal).sqrt() * z
         got = attempt(z_t, v, signal)
-        _expect_tensor(got, z.shape, "3 latents of 16 x 8 x 8")
+        expect_tensor(got, z.shape, "3 latents of 16 x 8 x 8")
         _expect_close(got, noise, f"at a signal of {share}", 1e-4)
 
 
@@ -145,14 +131,14 @@ velocity = Exercise(
 def _verify_denoised(attempt):
     signal = torch.tensor(0.64)
     got = attempt(torch.tensor([1.0]), torch.tensor([0.5]), signal)
-    _expect_tensor(got, (1,), "one pixel")
+    expect_tensor(got, (1,), "one pixel")
     what = "for a pixel of 1.0, a noise of 0.5 and a signal of 0.64 it"
     expect_number(got.item(), 0.875, what)
-    x, noise = _random(2, 3, 4, 4, seed=1), _random(2, 3, 4, 4, seed=2)
+    x, noise = random_tensor(2, 3, 4, 4, seed=1), random_tensor(2, 3, 4, 4, seed=2)
     signal = torch.tensor([0.9, 0.01])[:, None, None, None]
     x_t = signal.sqrt() * x + (1 - signal).sqrt() * noise
     got = attempt(x_t, noise, signal)
-    _expect_tensor(got, x.shape, "2 pictures of 3 x 4 x 4")
+    expect_tensor(got, x.shape, "2 pictures of 3 x 4 x 4")
     _expect_close(got, x, "for the true noise you should get the picture back;", 1e-3)
 
 
@@ -207,11 +193,11 @@ def _verify_dropped(attempt):
 
 
 def _drops_fairly(attempt):
-    texts, empty = _random(4000, 2, 3, seed=5) + 9, _random(2, 3, seed=6)
+    texts, empty = random_tensor(4000, 2, 3, seed=5) + 9, random_tensor(2, 3, seed=6)
     before = texts.clone()
     for share in (0.0, 1.0, 0.25):
         got = attempt(texts, empty, share)
-        _expect_tensor(got, texts.shape, "4,000 texts of 2 x 3 numbers")
+        expect_tensor(got, texts.shape, "4,000 texts of 2 x 3 numbers")
         expect(torch.equal(texts, before), "the texts handed in should stay unchanged")
         is_empty = (got == empty).flatten(1)
         is_text = (got == texts).flatten(1)
@@ -283,16 +269,16 @@ def _verify_kept(attempt):
     z, known = torch.full((1, 1, 1, 2), 5.0), torch.full((1, 1, 1, 2), 2.0)
     noise, may = torch.full((1, 1, 1, 2), 1.0), torch.tensor([[[[1.0, 0.0]]]])
     got = attempt(z, known, noise, may, torch.tensor(0.64))
-    _expect_tensor(got, (1, 1, 1, 2), "one row of two latents")
+    expect_tensor(got, (1, 1, 1, 2), "one row of two latents")
     expect_number(got.flatten()[0].item(), 5.0, "where the mask is 1 the latent")
     what = "where it is 0, with a known 2.0, a noise of 1.0 and a signal of 0.64, it"
     expect_number(got.flatten()[1].item(), 2.2, what)
-    z, known, noise = (_random(2, 4, 8, 8, seed=seed) for seed in (7, 8, 9))
-    may = (_random(1, 1, 8, 8, seed=10) > 0).float()
+    z, known, noise = (random_tensor(2, 4, 8, 8, seed=seed) for seed in (7, 8, 9))
+    may = (random_tensor(1, 1, 8, 8, seed=10) > 0).float()
     for share in (1.0, 0.3):
         signal = torch.tensor(share)
         got = attempt(z, known, noise, may, signal)
-        _expect_tensor(got, z.shape, "2 latents of 4 x 8 x 8")
+        expect_tensor(got, z.shape, "2 latents of 4 x 8 x 8")
         _expect_close(
             got, _kept(z, known, noise, may, signal), f"at a signal of {share}"
         )
@@ -348,14 +334,14 @@ def _verify_once(attempt):
     signals = torch.tensor([0.9, 0.5, 0.1])
     x, noise = torch.tensor([[[[1.0]]]]), torch.tensor([[[[0.0]]]])
     got = attempt(x, noise, torch.tensor([1]), signals)
-    _expect_tensor(got, (1, 1, 1, 1), "one pixel")
+    expect_tensor(got, (1, 1, 1, 1), "one pixel")
     what = "a pixel of 1.0 without any noise, at step 1 of signals [0.9, 0.5, 0.1],"
     expect_number(got.item(), 0.5**0.5, what)
     signals = (1 - torch.linspace(1e-4, 0.02, 1000)).cumprod(dim=0)
-    x, noise = _random(4, 3, 5, 5, seed=11), _random(4, 3, 5, 5, seed=12)
+    x, noise = random_tensor(4, 3, 5, 5, seed=11), random_tensor(4, 3, 5, 5, seed=12)
     t = torch.tensor([0, 50, 300, 999])
     got = attempt(x, noise, t, signals)
-    _expect_tensor(got, x.shape, "4 pictures of 3 x 5 x 5")
+    expect_tensor(got, x.shape, "4 pictures of 3 x 5 x 5")
     for row, step in enumerate(t.tolist()):
         a = signals[step]
         wanted = a.sqrt() * x[row] + (1 - a).sqrt() * noise[row]
@@ -422,9 +408,9 @@ def _verify_range(attempt):
     pictures = torch.tensor([0, 51, 255], dtype=torch.uint8).repeat(1, 2, 2, 1)
     got = attempt(pictures, encode)
     expect(len(seen) == 1, f"encode should be called once, not {len(seen)} times")
-    _expect_tensor(got, (1, 12), "what encode returns for a picture of 2 x 2")
+    expect_tensor(got, (1, 12), "what encode returns for a picture of 2 x 2")
     x = seen[0]
-    _expect_tensor(x, (1, 3, 2, 2), "what encode gets for a picture of 2 x 2")
+    expect_tensor(x, (1, 3, 2, 2), "what encode gets for a picture of 2 x 2")
     expect(x.is_floating_point(), f"encode should get floating numbers, not {x.dtype}")
     low, high = x.min().item(), x.max().item()
     expect(
