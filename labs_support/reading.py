@@ -1,14 +1,14 @@
 """Before the model reads: keep the sentences of the sources that are near a question.
 
 A small model reads two sentences far better than forty. The text encoder, which knows
-many more words, chooses them.
+many more words, chooses them. A larger reader gets the sources whole.
 """
 
 import re
 
 import numpy as np
 
-from labs_support import skills
+from labs_support import settings, skills
 
 SENTENCE_END = re.compile(r"(?<=[.?:]) (?=[A-Z0-9\"'(])|\n+")
 MOST = 2  # sentences; chosen on the train and validation questions
@@ -28,18 +28,24 @@ def embed(texts: list[str]) -> np.ndarray:
 
 
 def condensed(
-    sources: list[tuple[str, str]], question: str, most: int = MOST
+    sources: list[tuple[str, str]], question: str, most: int | None = None
 ) -> list[tuple[str, str]]:
     """Return the sources with only the sentences that are nearest to a question.
 
     Args:
         sources: (title, text) of each.
         question: what will be asked.
-        most: sentences to keep, over all sources together.
+        most: sentences to keep, over all sources together; unless given, two for the
+            course's own model, and all for a reader of the hub or of a chat service.
 
     Returns:
         (title, text) of each source; a source of which nothing is kept has no text.
     """
+    if most is None:
+        found = settings.read()
+        if found.profile == "hub" or found.chat:
+            return list(sources)
+        most = MOST
     every = [(i, s) for i, (_, text) in enumerate(sources) for s in parts(text)]
     if not every:
         return [(title, "") for title, _ in sources]

@@ -660,7 +660,7 @@ ex.search_within.check(search_within)
 # behind them and one instruction in front. A small model reads a few sentences far better
 # than forty, so `rag.conversation` keeps of the three passages only the **sentences nearest
 # to the question**. With `LABS_PROFILE=hub` or `LABS_CHAT=provider:model` the same
-# cells use a larger reader.
+# cells use a larger reader, which gets the passages whole.
 
 # %%
 n_weights = shelf.language_model("chat-model").model.num_parameters()
@@ -1014,7 +1014,7 @@ claims.table()
 # - Lewis and others (2020), *Retrieval-Augmented Generation for Knowledge-Intensive NLP
 #   Tasks*, arXiv 2005.11401. Where the name comes from; search and reader trained together.
 # - Malkov and Yashunin (2016), *Efficient and Robust Approximate Nearest Neighbor Search
-#   Using Hierarchical Navigable Small World Graphs*, arXiv 1603.09320. Section 7, in full.
+#   Using Hierarchical Navigable Small World Graphs*, arXiv 1603.09320. Section 6, in full.
 # - Liu and others (2023), *Lost in the Middle*, arXiv 2307.03172. Why more passages are not
 #   always better.
 # - Greshake and others (2023), *Not What You've Signed Up For*, arXiv 2302.12173. Prompt

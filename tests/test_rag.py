@@ -414,6 +414,17 @@ def test_only_the_nearest_sentences_are_read():
     assert near == "The ferry costs four euros."
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("LABS_PROFILE", "hub"), ("LABS_CHAT", "openai:a-model")]
+)
+def test_a_larger_reader_gets_the_passages_whole(monkeypatch, name, value):
+    whole = [("Shop", "The bell is red.\nThe cat sleeps.\n" * 9)]
+    assert len(reading.condensed(whole, "Is it red?")[0][1]) < 40
+    monkeypatch.setenv(name, value)
+    assert reading.condensed(whole, "Is it red?") == whole
+    assert len(reading.condensed(whole, "Is it red?", 1)[0][1]) < 20
+
+
 def test_an_edited_page_is_read_again(tmp_path, monkeypatch):
     page = handbook.page("shop_cat")
     for one in (page, handbook.page("returns")):
@@ -469,6 +480,7 @@ def test_the_hub_profile_finds_and_reads_through_the_real_code(tmp_path, monkeyp
     server.shutdown()
     server.server_close()
     monkeypatch.setattr(handbook, "FOLDER", tmp_path / "pages")
+    monkeypatch.setattr(reading, "condensed", lambda sources, question: sources)
     found = rag.answer("How many things has the cat broken?")
     titles = [source.title for source in found.sources]
     assert run.stdout.splitlines() == [
