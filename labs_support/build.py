@@ -172,9 +172,11 @@ def build(lesson: Path, on_cell: Callable | None = None) -> Cost:
     A lesson that fails leaves the notebook that is there untouched.
     """
     import nbformat
+    from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
     nb = convert(lesson)
     cost = execute(nb, on_cell=on_cell)
+    CoalesceStreamsPreprocessor().preprocess(nb, {})  # what was printed, in one piece
     for cell in nb.cells:
         for output in cell.get("outputs", []):
             output.get("data", {}).pop(WIDGET, None)

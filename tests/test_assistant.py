@@ -450,7 +450,9 @@ def test_of_two_quick_clicks_the_second_counts(shop):
     link = "document.querySelector('#read a')"
     for slug in ("shipping", "international_orders"):
         visitor.page.run(f"{link}.href = '#page/{slug}', {link}.click()")
-    visitor.page.wait("document.querySelector('#page h2')?.innerText.includes('abroad')")
+    visitor.page.wait(
+        "document.querySelector('#page h2')?.innerText.includes('abroad')"
+    )
 
 
 @needs_browser

@@ -242,6 +242,16 @@ def test_build_twice_gives_the_same_sources(small):
     assert first == second
 
 
+def test_what_a_cell_prints_is_kept_in_one_piece(small):
+    slow = (
+        "import time\nfor i in range(3):\n    print(i, flush=True)\n    time.sleep(0.5)"
+    )
+    small.write_text(f"{GOOD}\n# %%\n{slow}\n")
+    assert call("build", "00")[0] == 0
+    last = nbformat.read(build.notebook_path(small), as_version=4).cells[-1]
+    assert [output.text for output in last.outputs] == ["0\n1\n2\n"]
+
+
 def test_failing_lesson_says_where_and_leaves_the_notebook(small):
     call("build", "00")
     before = build.notebook_path(small).read_bytes()
