@@ -97,7 +97,7 @@ class LumePipeline(DiffusionPipeline):
         prompt: str | list[str] = "",
         negative_prompt: str | list[str] = "",
         num_inference_steps: int = 16,
-        guidance_scale: float = 1.5,
+        guidance_scale: float = 3.0,
         generator: torch.Generator | list[torch.Generator] | None = None,
         image=None,
         mask_image=None,
