@@ -51,6 +51,20 @@ def heatmap(ax, values, rows, columns) -> None:
     ax.tick_params(length=0)
 
 
+def before_after(ax, names, before, after) -> None:
+    """Draw values as broad grey bars, and what became of them as narrow ones in front.
+
+    Args:
+        ax: axes to draw on.
+        names: a label for each value.
+        before: values, (N,).
+        after: values, (N,).
+    """
+    ax.bar(names, before, color=CONTEXT, alpha=0.5)
+    ax.bar(names, after, color=ACCENT, width=0.5)
+    ax.tick_params("x", rotation=90)
+
+
 def gallery(ax, pictures, titles=(), columns: int | None = None) -> None:
     """Draw pictures side by side, with a title above each of the first row.
 

@@ -32,30 +32,34 @@ def attention_heads(translator, en: list[str], fr: list[str]) -> None:
     figures.explore(draw, look=views, block=blocks, head=["mean", *heads])
 
 
-def next_token(logits, name) -> None:
-    """Show the most probable next tokens under temperature, top-k and top-p.
+def next_token(logits, name, seen=None) -> None:
+    """Show the most probable next tokens under temperature, top-k, top-p and a penalty.
 
     Args:
         logits: scores of every token, (V,).
         name: called with an id, returns the label of that token.
+        seen: ids of tokens that occurred before, (T,), for a repetition penalty.
     """
     best = logits.topk(12).indices
     labels = [name(i) for i in best.tolist()]
 
-    def draw(ax, temperature, top_k, top_p):
-        probs = sampling.probabilities(logits, temperature, top_k, top_p)
+    def draw(ax, temperature, top_k, top_p, penalty=1.0):
+        after = logits[None]
+        if penalty != 1:
+            after = sampling.penalise(after, seen[None], penalty)
+        probs = sampling.probabilities(after[0], temperature, top_k, top_p)
         before = logits.softmax(-1)[best]
-        ax.bar(labels, before.cpu(), color=figures.CONTEXT, alpha=0.5)
-        ax.bar(labels, probs[best].cpu(), color=figures.ACCENT, width=0.5)
-        ax.tick_params("x", rotation=60)
+        figures.before_after(ax, labels, before.cpu(), probs[best].cpu())
         n_left = (probs > 0).sum()
         ax.set(ylabel="probability", title=f"{n_left} of {len(logits)} tokens left")
 
+    penalty = {} if seen is None else {"penalty": [1.0, 1.1, 1.3, 2.0]}
     figures.explore(
         draw,
         temperature=[0.7, 0.2, 0.5, 1.0, 1.5, 2.0],
         top_k=[50, 1, 3, 10, 200, len(logits)],
         top_p=[0.9, 0.3, 0.6, 1.0],
+        **penalty,
     )
 
 

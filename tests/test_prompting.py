@@ -6,13 +6,15 @@ import os
 import random
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from labs_support import overlap, prompting, sampling, shelf
+from labs_support import build, chat, overlap, prompting, sampling, shelf
 from labs_support.chat import TooLong
 from labs_support.world.genres import tasks
 
@@ -196,40 +198,84 @@ def test_invented_labels_tell_nothing_and_no_query_is_an_example(task):
     assert len(seen) > 10
 
 
-def test_the_hub_profile_scores_and_completes_through_the_real_code(language, tmp_path):
-    folder = tmp_path / "hub" / shelf.role("language-model").hub
-    language.model.save_pretrained(folder)
-    language.tokenizer.save_pretrained(folder)
-    server = hub_server.serve(tmp_path / "hub")
-    env = {k: v for k, v in os.environ.items() if k != "HF_HUB_OFFLINE"} | {
-        "LABS_PROFILE": "hub", "LABS_DEVICE": "cpu", "HF_HOME": str(tmp_path / "home"),
-        "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
-        "HF_HUB_DISABLE_XET": "1",
-    }  # fmt: skip
-    run = subprocess.run(
-        [sys.executable, "-c", HUB], env=env, capture_output=True, text=True
-    )
-    server.shutdown()
-    server.server_close()
-    text = prompting.complete(
-        language, "The red", 5, lambda logits, _: logits.argmax(-1)
-    )
-    scores = prompting.label_scores(language, ["It fades. ->"], [("good", "bad")])
-    assert run.stdout, run.stderr
-    got_text, got_scores = json.loads(run.stdout)
-    assert got_text == text
-    torch.testing.assert_close(torch.tensor(got_scores), scores, rtol=1e-4, atol=1e-4)
+# --- small tasks
 
 
-HUB = """
-import json
-from labs_support import prompting, shelf
+def test_a_question_comes_with_the_sentence_that_answers_it():
+    found = prompting.questions_with_sources("test")
+    assert len(found) > 60
+    for question, answer, (title, sentence) in found:
+        assert question and title and answer in sentence
+        assert len(sentence) < 400
 
-hub = shelf.language_model()
-text = prompting.complete(hub, "The red", 5, lambda logits, _: logits.argmax(-1))
-scores = prompting.label_scores(hub, ["It fades. ->"], [("good", "bad")])
-print(json.dumps([text, scores.tolist()]))
-"""
+
+def test_a_rule_is_told_by_its_examples_alone():
+    places = set()
+    for seed in range(40):
+        shots, queries, made, place = prompting.rewriting(random.Random(seed), 3, 4)
+        places.add(place)
+        assert len(shots) == 3 and len(queries) == len(made) == 4
+        assert all(prompting.RULES[place](word) == new for word, new in shots)
+        assert not {word for word, _ in shots} & set(queries)
+        for word, options in zip(queries, made, strict=True):
+            assert len(set(options)) == 4 and word not in options
+    assert places == {0, 1, 2, 3}
+    assert [rule("key") for rule in prompting.RULES] == [
+        "keys",
+        "KEY",
+        "key key",
+        "yek",
+    ]
+
+
+def test_variants_differ_in_one_word_or_in_all():
+    rng = random.Random(2)
+    for _ in range(50):
+        said, again, negated, harmless = prompting.variants(rng)
+        assert said != again
+        plain = said.split()
+        for text, added in ((negated, {"not"}), (harmless, set(prompting.HARMLESS))):
+            extra = text.split()
+            place = next(i for i, word in enumerate(extra) if word in added)
+            assert extra[:place] + extra[place + 1 :] == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("The goods cost 3 x 6.00 = 18.00 euros.", (True, True)),
+        ("3 x 6.00 = 10.50 euros. 3 x 6.00 = 18.00", (True, False)),
+        ("The price is 3 x 7 = 21.", (False, True)),
+        ("100 - 18 = 82.", (False, True)),
+        ("6 / 0 = 5", (False, False)),
+        ("20 / 3 = 6.67.", (True, True)),
+        ("Left: 20 + 3 = 23", (True, True)),
+        ("I do not know.", (False, False)),
+    ],
+)
+def test_the_first_step_of_a_sum_is_judged(text, wanted):
+    question = "Farah pays for 3 kites at 6.00 euros each and has 20 euros."
+    assert prompting.first_step(text, question) == wanted
+
+
+def test_a_writer_learns_the_end_of_rows_only():
+    generator = torch.Generator().manual_seed(0)
+
+    def rows(n):
+        x = torch.randint(10, (n, 2), generator=generator)
+        return torch.cat([x, torch.full((n, 1), 10), x[:, :1]], dim=1)
+
+    batches = [rows(64) for _ in range(60)]
+    model = prompting.train_writer(batches, n_read=3, seed=1)
+    test = rows(200)
+    with torch.inference_mode():
+        logits = model(test[:, :-1])
+    assert (logits[:, -1].argmax(-1) == test[:, -1]).float().mean() > 0.9
+    mark = logits[:, 1].softmax(-1)[:, 10]  # given, so nothing is learned of it
+    assert mark.mean() < 0.5
+    again = prompting.train_writer(batches[:3], n_read=3, seed=1)
+    other = prompting.train_writer(batches[:3], n_read=3, seed=2)
+    assert not torch.equal(again.tokens.weight, other.tokens.weight)
 
 
 # --- ROUGE
@@ -339,3 +385,113 @@ def test_of_two_references_the_closest_in_length_counts():
 def test_translations_without_references_are_refused(references):
     with pytest.raises(ValueError, match="list of at least one reference"):
         overlap.corpus_bleu([["a"]], references)
+
+
+# --- the hub profile
+
+
+def test_the_hub_profile_scores_and_completes_through_the_real_code(language, tmp_path):
+    folder = tmp_path / "hub" / shelf.role("language-model").hub
+    language.model.save_pretrained(folder)
+    language.tokenizer.save_pretrained(folder)
+    server = hub_server.serve(tmp_path / "hub")
+    env = {k: v for k, v in os.environ.items() if k != "HF_HUB_OFFLINE"} | {
+        "LABS_PROFILE": "hub", "LABS_DEVICE": "cpu", "HF_HOME": str(tmp_path / "home"),
+        "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
+        "HF_HUB_DISABLE_XET": "1",
+    }  # fmt: skip
+    run = subprocess.run(
+        [sys.executable, "-c", HUB], env=env, capture_output=True, text=True
+    )
+    server.shutdown()
+    server.server_close()
+    text = prompting.complete(
+        language, "The red", 5, lambda logits, _: logits.argmax(-1)
+    )
+    scores = prompting.label_scores(language, ["It fades. ->"], [("good", "bad")])
+    assert run.stdout, run.stderr
+    got_text, got_scores = json.loads(run.stdout)
+    assert got_text == text
+    torch.testing.assert_close(torch.tensor(got_scores), scores, rtol=1e-4, atol=1e-4)
+
+
+HUB = """
+import json
+from labs_support import prompting, shelf
+
+hub = shelf.language_model()
+text = prompting.complete(hub, "The red", 5, lambda logits, _: logits.argmax(-1))
+scores = prompting.label_scores(hub, ["It fades. ->"], [("good", "bad")])
+print(json.dumps([text, scores.tolist()]))
+"""
+
+
+# --- the lesson with a provider
+
+
+class Provider(BaseHTTPRequestHandler):
+    """Speaks the wire format of OpenAI; says of a review whether it holds a "not"."""
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        roles = [message["role"] for message in body["messages"]]
+        last = body["messages"][-1]["content"]
+        self.server.roles.append(roles)
+        mood = "Negative." if "not" in last.split() else "Positive."
+        message = {"role": "assistant", "content": mood if len(roles) == 2 else "Hm"}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        data = json.dumps(
+            {"id": "1", "object": "chat.completion", "created": 0, "model": "m",
+             "choices": [choice]}
+        ).encode()  # fmt: skip
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def provider(monkeypatch):
+    """A stand-in for a provider that LABS_CHAT names; holds the roles it was sent."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Provider)
+    server.roles = []
+    Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("LABS_CHAT", "openai:m")
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    monkeypatch.setenv("OPENAI_API_BASE", f"http://127.0.0.1:{server.server_port}")
+    chat.provider.cache_clear()
+    yield server
+    chat.provider.cache_clear()
+    server.shutdown()
+    server.server_close()
+
+
+def cells_with(*pieces):
+    """Return the code of the lesson's cells that hold these pieces, in order."""
+    cells = build.convert(build.lessons("05")[0]).cells
+    code = [cell.source for cell in cells if cell.cell_type == "code"]
+    found = [next(source for source in code if piece in source) for piece in pieces]
+    assert len(found) == len(pieces)
+    return found
+
+
+def test_the_lesson_labels_reviews_with_a_provider(provider):
+    names = {}
+    *head, labelling = cells_with(
+        "figures.use_style()", "def instruct", "def usable", 'f"reviews-{SEED}"'
+    )
+    assert "500)" in labelling
+    for source in (*head, labelling.replace("500)", "30)")):
+        exec(source, names)
+    assert names["precise"].mean() == 1 and names["vague"].mean() == 0
+    wanted = [
+        "negative" if "not" in row["text"].split() else "positive"
+        for row in names["rows"]
+    ]
+    assert names["answers"] == wanted
+    roles = provider.roles
+    assert roles.count(["user"]) == 40 and roles.count(["system", "user"]) == 40 + 30

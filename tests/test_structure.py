@@ -20,6 +20,7 @@ N_CLAIMS = {
     "00": 2,
     "01": 6,
     "02": 8,
+    "05": 9,
     "08": 11,
     "09": 7,
 }  # main claims of each lesson, see CURRICULUM

@@ -4,7 +4,7 @@ import importlib
 
 from labs_support.checks import Exercise
 
-LESSONS = ("start_here", "landscape", "transformers", "rag", "clip")
+LESSONS = ("start_here", "landscape", "transformers", "prompting", "rag", "clip")
 
 
 def every() -> list[Exercise]:
