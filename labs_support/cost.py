@@ -37,3 +37,19 @@ def seconds(function: Callable, *args, repeats: int = 7) -> float:
         function(*args)
         times.append(time.perf_counter() - begin)
     return min(times)
+
+
+def times_longer(slow: Callable, fast: Callable, repeats: int = 3) -> float:
+    """Return how many times longer one function takes than another.
+
+    The two are called in turns, so that other programs disturb both alike, and the
+    fastest call of each counts.
+
+    Args:
+        slow: called without arguments.
+        fast: called without arguments.
+        repeats: calls of each.
+    """
+    pairs = [[seconds(f, repeats=1) for f in (slow, fast)] for _ in range(repeats)]
+    longer, shorter = (min(times) for times in zip(*pairs, strict=True))
+    return longer / shorter

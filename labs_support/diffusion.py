@@ -131,7 +131,7 @@ def waves(t, n=32):
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
-class Block(nn.Module):
+class ConvBlock(nn.Module):
     """Two convolutions that know the step; what they find is added to the input.
 
     Built in lesson 03.
@@ -161,8 +161,8 @@ class Denoiser(nn.Module):
         self.down = nn.Conv2d(C, 2 * C, 2, stride=2)
         self.up = nn.ConvTranspose2d(2 * C, C, 2, stride=2)
         self.leave = nn.ConvTranspose2d(C, 3, 4, stride=2, padding=1)
-        self.first, self.last = Block(C, C), Block(C, C)
-        self.middle, self.direct = Block(2 * C, C), nn.Linear(C, 3)
+        self.first, self.last = ConvBlock(C, C), ConvBlock(C, C)
+        self.middle, self.direct = ConvBlock(2 * C, C), nn.Linear(C, 3)
 
     def forward(self, x, t):
         """Return the predicted velocity, shape of x."""
@@ -202,7 +202,7 @@ def train_denoiser(model, x, signals, n_steps, size=32, rate=4e-3):
 
 
 @torch.inference_mode()
-def sample(model, x, signals, steps):
+def sample_ddim(model, x, signals, steps):
     """Return pictures made of noise by DDIM steps, shape of x.
 
     Args:

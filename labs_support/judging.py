@@ -1,6 +1,7 @@
 """What a picture shows according to CLIP, and how different pictures are from each other.
 
-The judge is lume-clip of lesson 09: it has no part in the training of what it judges.
+The judge is lume-clip of lesson 09, in every profile: it has no part in the training of
+what it judges.
 """
 
 import torch
@@ -34,7 +35,7 @@ def seen(vectors, attribute: str) -> list[str]:
     """
     values = captions.ATTRIBUTES[attribute]
     asked = [PROMPTS[attribute].format(PLACES.get(value, value)) for value in values]
-    scores = vectors @ embed_texts(shelf.image_text(), asked).T
+    scores = vectors @ embed_texts(shelf.image_text(is_own=True), asked).T
     return [values[i] for i in scores.argmax(dim=1).tolist()]
 
 
@@ -66,4 +67,4 @@ def spread(vectors, n: int) -> torch.Tensor:
 
 def look_at(images) -> torch.Tensor:
     """Return the vectors of pictures, (N, C), of `PIL.Image`."""
-    return embed_pictures(shelf.image_text(), images)
+    return embed_pictures(shelf.image_text(is_own=True), images, size=32)

@@ -229,11 +229,14 @@ class ImageText(NamedTuple):
 
 
 @cache
-def image_text() -> ImageText:
+def image_text(is_own: bool = False) -> ImageText:
     """Return the model that puts pictures and texts into one space.
 
     lume-clip: a residual network of 1.3 M weights for pictures of 64 x 64 pixels, and one
     matrix on top of the frozen MiniLM for texts. In the hub profile a ViT-B-32.
+
+    Args:
+        is_own: whether to return lume-clip in the hub profile, too.
 
     Raises:
         DamagedModel: if weights are missing or damaged.
@@ -241,8 +244,9 @@ def image_text() -> ImageText:
     Source: `labs_support/recipes/clip.py`; data/models/lume-clip/README.md is its card.
     """
     wanted = role("image-text")
-    if settings.read().profile == "hub":
-        return _hub_image_text(wanted)
+    if not is_own:
+        is_hub = settings.read().profile == "hub"
+        return _hub_image_text(wanted) if is_hub else image_text(is_own=True)
     from safetensors.torch import load_file
 
     place = folder(wanted)
@@ -259,11 +263,14 @@ def image_text() -> ImageText:
 
 
 @cache
-def text_to_image():
+def text_to_image(is_own: bool = False):
     """Return the pipeline of `diffusers` that draws pictures from words.
 
     lume-diffusion: a `drawing.LumePipeline` for 64 x 64 pixels. In the hub profile Stable
     Diffusion 1.5 in a `drawing.HubPipeline`, which takes the same arguments.
+
+    Args:
+        is_own: whether to return lume-diffusion in the hub profile, too.
 
     Raises:
         DamagedModel: if weights are missing or damaged.
@@ -277,12 +284,14 @@ def text_to_image():
 
     logging.disable_progress_bar()
     wanted = role("text-to-image")
-    if settings.read().profile == "hub":
-        found = drawing.HubPipeline(wanted.hub)
-    else:
+    if not is_own and settings.read().profile != "hub":
+        return text_to_image(is_own=True)
+    if is_own:
         found = drawing.LumePipeline.from_pretrained(
             folder(wanted), text_encoder=text_encoder()
         )
+    else:
+        found = drawing.HubPipeline(wanted.hub)
     found.set_progress_bar_config(disable=True)
     return found.to(settings.device())
 

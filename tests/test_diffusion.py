@@ -2,6 +2,8 @@
 
 import math
 import random
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +11,12 @@ import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 from PIL import Image
 
-from labs_support import diffusion, figures, generators, judging, widgets
+from labs_support import build, diffusion, figures, generators, judging, shelf, widgets
 from labs_support.world import render
+
+sys.path.insert(0, str(Path(__file__).parent))
+from test_clip import run_with_hub  # noqa: E402
+from test_drawing import tiny_stable_diffusion  # noqa: E402
 
 SIGNALS = (1 - torch.linspace(1e-4, 0.02, 1000)).cumprod(dim=0)
 
@@ -108,7 +114,7 @@ def test_a_perfect_network_gets_its_picture_from_any_noise():
         return diffusion.velocity(x, noise, signal)
 
     for steps in ([999], [999, 500, 20], list(range(980, -1, -20))):
-        got = diffusion.sample(knows, NOISE.float(), SIGNALS, steps)
+        got = diffusion.sample_ddim(knows, NOISE.float(), SIGNALS, steps)
         torch.testing.assert_close(got, x, atol=1e-3, rtol=0)
 
 
@@ -132,7 +138,7 @@ def test_steps_become_different_waves():
 
 def test_block_knows_the_step():
     torch.manual_seed(0)
-    block, x = diffusion.Block(8, 4), torch.randn(2, 8, 4, 4)
+    block, x = diffusion.ConvBlock(8, 4), torch.randn(2, 8, 4, 4)
     with torch.inference_mode():
         first, later = block(x, torch.zeros(2, 4)), block(x, torch.ones(2, 4))
     assert first.shape == x.shape
@@ -187,7 +193,7 @@ def test_a_trained_denoiser_draws_what_it_was_shown():
     picture = torch.tensor(render.render(SCENE, 16)).permute(2, 0, 1) / 127.5 - 1
     model = diffusion.Denoiser(16)
     diffusion.train_denoiser(model, picture[None], SIGNALS, n_steps=150, size=16)
-    made = diffusion.sample(
+    made = diffusion.sample_ddim(
         model, torch.randn(4, 3, 16, 16), SIGNALS, list(range(999, -1, -100))
     )
     assert (made - picture).abs().mean() < 0.25
@@ -361,3 +367,44 @@ def test_widgets_show_the_pictures_asked_for(monkeypatch):
     assert [text.get_text() for text in ax.texts] == ["mug", "hat"]
     assert "guidance 4" in ax.get_title()
     plt.close("all")
+
+
+# --- the hub profile
+
+
+HUB = """
+import matplotlib
+matplotlib.use("agg")
+import torch
+from PIL import Image
+from matplotlib import pyplot as plt
+from labs_support import drawing, figures, judging, shelf
+SEED = 0
+{cell}
+print(type(studio).__name__, type(shelf.text_to_image(is_own=True)).__name__)
+print(tuple(judging.look_at([mug]).shape))
+"""
+
+
+def cell_under(heading):
+    """Return the code of the first cell under a heading of the lesson."""
+    cells = build.convert(build.lessons("03")[0]).cells
+    place = next(i for i, c in enumerate(cells) if c.source.startswith(heading))
+    return next(c.source for c in cells[place:] if c.cell_type == "code")
+
+
+def test_the_hub_profile_draws_with_the_cell_of_the_lesson(tmp_path):
+    tiny_stable_diffusion(tmp_path / "hub" / shelf.role("text-to-image").hub)
+    minilm = shelf.role("text-encoder")
+    (tmp_path / "hub" / minilm.hub).parent.mkdir()
+    (tmp_path / "hub" / minilm.hub).symlink_to(shelf.folder(minilm), True)
+    code = HUB.format(cell=cell_under("### The same call, a larger model"))
+    run = run_with_hub(tmp_path / "hub", tmp_path / "home", code)
+    lines = run.stdout.splitlines()
+    assert lines[0].endswith("(16, 16) pixels"), run.stderr
+    assert lines[1:] == ["HubPipeline LumePipeline", "(1, 128)"], run.stderr
+
+
+def test_without_the_hub_there_is_one_model_of_each_kind():
+    assert shelf.text_to_image() is shelf.text_to_image(is_own=True)
+    assert shelf.image_text() is shelf.image_text(is_own=True)

@@ -1,5 +1,7 @@
 """Lesson 02: tokenizer, attention and encoder-decoder against the libraries."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -243,6 +245,10 @@ def test_chains_are_counted():
     assert cost.longest_chain(step) == 2  # reading x, and one product
     assert cost.longest_chain((step + 1) * (x - 1)) == 4
     assert cost.seconds(torch.add, x, x) > 0
+    calls = []
+    slow, fast = partial(sum, range(300_000)), partial(calls.append, 1)
+    assert cost.times_longer(slow, fast, repeats=4) > 10
+    assert len(calls) == 4
 
 
 # --- found by the planted faults of `make mutants`

@@ -4,7 +4,10 @@ import importlib
 
 from labs_support.checks import Exercise
 
-LESSONS = ("start_here", "landscape", "transformers", "prompting", "rag", "clip")
+LESSONS = (
+    *("start_here", "landscape", "transformers", "diffusion"),
+    *("prompting", "rag", "clip"),
+)
 
 
 def every() -> list[Exercise]:

@@ -8,7 +8,7 @@
 # **You will** build the noising, a denoiser and two samplers, equal to `diffusers`; measure
 # what latents save and what guidance gives and takes; change a picture inside a mask.\
 # **You need** lesson 02, and Python. CLIP, lesson 09, only serves as a judge here.\
-# **Time** 75 minutes: 40 to read and run, 35 for the exercises in between.\
+# **Time** 75 minutes: 39 to read and run, 36 for the exercises in between.\
 # **Runs on** any laptop: CPU, one thread, no network, 1.5 GB, about two minutes.
 
 # %% [markdown]
@@ -23,8 +23,6 @@
 # | t | step, 0 to 999 | v | velocity, what the network predicts |
 
 # %%
-import random
-
 import matplotlib.pyplot as plt
 import torch
 from torch import nn
@@ -43,7 +41,7 @@ SEED = settings.seed_everything()
 #
 # The way into noise needs no learning. In every step, shrink the picture a little and add
 # a little noise, so that the variance stays near 1. How much is fixed before, by a list
-# of thousand numbers **beta**, the schedule: here the one of the paper. One pixel of
+# of a thousand numbers **beta**, the schedule: here the one of the paper. One pixel of
 # brightness 0.8, noised 20,000 times:
 
 # %%
@@ -57,9 +55,9 @@ for t, beta in enumerate(betas):
         print(f"{t + 1:4} steps: mean ≈ {mean:.3f}, deviation ≈ {deviation:.3f}")
 
 # %% [markdown]
-# The mean goes to 0 and the deviation to 1: after thousand steps nothing tells this pixel
-# from any other. Training needs pictures at all levels of noise, and thousand steps for
-# each would be slow. A sum of normal numbers is normal, so all steps can be taken at
+# The mean goes to 0 and the deviation to 1: after a thousand steps nothing tells this pixel
+# from any other. Training needs pictures at all levels of noise, and a thousand steps
+# for each would be slow. A sum of normal numbers is normal, so all steps can be taken at
 # once. Find out how much of the picture is then left.
 
 # %% [markdown]
@@ -95,7 +93,7 @@ print([f"{signals[t].item():.5f}" for t in marks])
 
 # %% [markdown]
 # Is one jump the same as many steps? Carry the weight of the picture and the variance of
-# the noise through all thousand steps and compare; then compare with the pixel above.
+# the noise through all the steps and compare; then compare with the pixel above.
 
 # %%
 weight, variance, gap = 1.0, 0.0, 0.0
@@ -114,6 +112,8 @@ claim("03.1b", "largest gap to the pixel noised step by step", gap, below=0.03)
 # Now whole pictures, small ones: 16 x 16 pixels of four kinds of products, in a studio.
 
 # %%
+import random
+
 from labs_support.diffusion import as_images
 
 KINDS = ("balloon", "fish", "hat", "chair")
@@ -132,8 +132,8 @@ def drawings(n, size=16):
 # %%
 x, x_new = drawings(1000), drawings(128)
 levels = [0, 50, 150, 300, 500, 999]
-x_t = [noised(x[:3], torch.randn(3, 3, 16, 16), signals[t]) for t in levels]
-fig, ax = plt.subplots(figsize=(6, 2.6))
+x_t = [noised(x[:2], torch.randn(2, 3, 16, 16), signals[t]) for t in levels]
+fig, ax = plt.subplots(figsize=(6, 2))
 shown = as_images(torch.stack(x_t, dim=1).flatten(0, 1))  # the steps of each picture
 figures.gallery(ax, shown, [f"t = {t}" for t in levels], columns=len(levels))
 plt.show()
@@ -151,6 +151,10 @@ def recognised(x):
     return sum(kind in KINDS for kind in kinds) / len(kinds)
 
 
+def distance(x):
+    return spread(look_at(as_images(x, size=64)), n=len(x)).item()
+
+
 # %%
 for t in levels:
     x_t = noised(x_new, torch.randn_like(x_new), signals[t])
@@ -165,10 +169,10 @@ for t in levels:
 # ## 2 · A network that sees the noise
 #
 # Show it a noisy picture and the step, and let it say which noise is in there: the
-# **noise predictor** of the talk. There is a catch at the noisy end. At t = 999 the
-# signal is 0.00004, its root 0.006. Whoever misjudges the noise by 0.1 there misjudges
-# the picture by 0.1 / 0.006, or 16, on a scale from -1 to 1. So most models now predict a
-# mixture, the **velocity**
+# **noise predictor** of the talk. There is a catch at the noisy end, where hardly any of the
+# picture is left. To get at it, divide by the root of the signal: what becomes of an error
+# of 0.1 in the noise? Pixels lie between -1 and 1. So most models now predict a mixture,
+# the **velocity**.
 
 # %%
 def velocity(x, noise, signal):
@@ -177,10 +181,13 @@ def velocity(x, noise, signal):
 
 for t in (0, 300, 999):
     v = velocity(torch.tensor(0.8), torch.tensor(-0.5), signals[t])
-    print(f"t = {t:3}: picture 0.8, noise -0.5, velocity {v.item():.3f}")
+    error = 0.1 * ((1 - signals[t]) / signals[t]).sqrt()
+    text = f"t = {t:3}: picture 0.8, noise -0.5, velocity {v.item():.3f}"
+    print(f"{text}; an error of 0.1 in the noise is {error:.3f} in the picture")
 
 # %% [markdown]
-# Where there is little noise it is the noise, where there is nearly nothing but noise it
+# At the last step it outgrows any picture. The velocity has no such trouble: where
+# there is little noise it is the noise, where there is nearly nothing but noise it
 # is minus the picture: always the part that is hard to see. Noise and picture follow from
 # it. How?
 
@@ -209,7 +216,7 @@ ex.velocity.check(noise_from_velocity)
 
 
 # %%
-class Block(nn.Module):
+class ConvBlock(nn.Module):
     def __init__(self, C, C_time):
         super().__init__()
         self.norm, self.time = nn.GroupNorm(8, C), nn.Linear(C_time, C)
@@ -237,8 +244,8 @@ class Denoiser(nn.Module):
         self.down = nn.Conv2d(C, 2 * C, 2, stride=2)
         self.up = nn.ConvTranspose2d(2 * C, C, 2, stride=2)
         self.leave = nn.ConvTranspose2d(C, 3, 4, stride=2, padding=1)
-        self.first, self.last = Block(C, C), Block(C, C)
-        self.middle, self.direct = Block(2 * C, C), nn.Linear(C, 3)
+        self.first, self.last = ConvBlock(C, C), ConvBlock(C, C)
+        self.middle, self.direct = ConvBlock(2 * C, C), nn.Linear(C, 3)
 
     def forward(self, x, t):
         time = self.time(waves(t))  # (B, C)
@@ -300,7 +307,7 @@ constant, multiple, network = torch.tensor([errors_at(t) for t in levels]).T
 # The error of all three, for seven levels of noise:
 
 # %%
-fig, ax = plt.subplots()
+fig, ax = plt.subplots(figsize=(6, 2.8))
 for name, error, color in (
     ("best constant", constant, figures.CONTEXT),
     ("best multiple of what it sees", multiple, figures.COLOURS[0]),
@@ -346,8 +353,8 @@ ex.denoised.check(without_noise)
 # %% [markdown]
 # The guess of the finished picture is then clipped, since no pixel is brighter than 1. A
 # **DDIM** step takes that guess and mixes the same noise in again, only less of it. A
-# **DDPM** step, the older one, also draws fresh noise. `target` is the signal after the
-# step.
+# **DDPM** step, the older one, goes to a weighted mean of the guess and what it has, and
+# adds fresh noise. `target` is the signal after the step.
 
 
 # %%
@@ -398,7 +405,7 @@ claim("03.2b", "largest gap between our DDPM step and diffusers'", gaps["DDPM"],
 
 # %%
 @torch.inference_mode()
-def sample(model, x, signals, steps):
+def sample_ddim(model, x, signals, steps):
     targets = [*signals[steps[1:]], torch.ones(())]
     for t, target in zip(steps, targets, strict=True):
         v = model(x, torch.full((len(x),), t))
@@ -409,7 +416,7 @@ def sample(model, x, signals, steps):
 # %%
 settings.seed_everything()
 start, steps = torch.randn(128, 3, 16, 16), list(range(999, -1, -20))
-made = {n: sample(model, start, signals, steps[:: 50 // n]) for n in (1, 50)}
+made = {n: sample_ddim(model, start, signals, steps[:: 50 // n]) for n in (1, 50)}
 fig, ax = plt.subplots(figsize=(6, 1.7))
 figures.gallery(ax, as_images(torch.cat([x[:12] for x in made.values()])), columns=12)
 plt.show()
@@ -418,14 +425,20 @@ plt.show()
 # Above, one step; below, the same noise in 50 steps. With nearly nothing to go by, the best
 # guess in squared error is the mean of all pictures it could be, and that is what one step
 # gives. Each small step commits to a little, and the next ones build on it.
+#
+# Is the judge fooled by the mean? It has to name something, and may call the same blur a
+# balloon each time. So also measure how far the pictures are apart, in CLIP's space.
 
 # %%
 for n, x_made in made.items():
-    print(f"{n:2} steps: one of the four kinds in ≈ {recognised(x_made):.2f}")
+    share, far = recognised(x_made), distance(x_made)
+    print(f"{n:2} steps: one of the four kinds in ≈ {share:.2f}, apart ≈ {far:.2f}")
 found = recognised(made[50])
 claim("03.3c", "samples in which CLIP sees one of the four kinds", found, above=0.6)
 gained = found - recognised(start)
-claim("03.3d", "the same, more than in the noise they came from", gained, above=0.4)
+claim("03.3d", "recognised more often than the noise they came from", gained, above=0.4)
+gained = distance(made[50]) - distance(made[1])
+claim("03.3e", "distance of samples, 50 steps more than one", gained, above=0.2)
 
 # %% [markdown]
 # Choose how many steps are taken. The upper row is what the sampler has, the lower one what
@@ -464,42 +477,34 @@ generators.train_gan(paint, judge, x, n_z, n_steps=150)
 
 # %% [markdown]
 # Three questions to each. Does the judge see one of the four kinds? Are edges as sharp as
-# in real drawings? How far are two pictures apart, in CLIP's space? And what does it cost?
+# in real drawings? How far are two pictures apart, in CLIP's space?
 
 # %%
-from labs_support.cost import seconds
-
 z = torch.randn(128, n_z)
 with torch.inference_mode():
     table = {"drawings": x_new, "VAE": decode.eval()(z), "GAN": paint.eval()(z)}
 table["diffusion"] = made[50]
-ways = {"VAE": lambda: decode(z[:16]), "GAN": lambda: paint(z[:16])}
-ways["diffusion"] = lambda: sample(model, start[:16], signals, steps)
-cost = {name: seconds(way, repeats=2) / 16 for name, way in ways.items()}
-for name, each in cost.items():
-    print(f"{name}: ≈ {each * 1000:.2f} ms a picture")
+fig, ax = plt.subplots(figsize=(6, 3.2))
+shown = torch.cat([x_made[:10] for x_made in table.values()])
+figures.gallery(ax, as_images(shown), columns=10)
+plt.show()
 
 # %%
-fig, ax = plt.subplots(figsize=(6, 3.2))
-shown = torch.cat([x_made[:12] for x_made in table.values()])
-figures.gallery(ax, as_images(shown), columns=12)
-plt.show()
-real = generators.sharpness(x_new)
+from labs_support.cost import times_longer
+
 for name, x_made in table.items():
-    sharp = (generators.sharpness(x_made) / real).item()
-    far = spread(look_at(as_images(x_made, size=64)), n=128).item()
-    kinds = f"recognised ≈ {recognised(x_made):.2f}"
+    sharp = generators.sharpness(x_made) / generators.sharpness(x_new)
+    kinds, far = f"recognised ≈ {recognised(x_made):.2f}", distance(x_made)
     print(f"{name:9} {kinds}, sharpness ≈ {sharp:.2f}, apart ≈ {far:.2f}")
-gained = recognised(made[50]) - max(recognised(table[name]) for name in ("VAE", "GAN"))
-claim("03.3e", "recognised more often than the better of VAE and GAN", gained, above=0.1)
-claim("03.3f", "time for a picture against the GAN's", cost["diffusion"] / cost["GAN"], above=10)
+many = times_longer(lambda: sample_ddim(model, start[:16], signals, steps), lambda: paint(z[:16]))
+claim("03.3f", "time for a picture over that of the GAN", many, above=10)
 
 # %% [markdown]
 # From the top: drawings, VAE, GAN, diffusion. A sharpness above 1 here is grain, not
 # detail: look at the rows. The VAE draws mixtures, for the reason of the single step above.
 # The GAN's training is a contest without a loss that says how far it has come. Diffusion
-# is recognised most often, and pays with 50 runs of a larger network for a picture. All
-# were trained for seconds: believe the kinds of failure, not the ranking.
+# pays with 50 runs of a larger network for a picture. All were trained for seconds, and
+# diffusion for longest: believe the kinds of failure, not the ranking.
 
 # %% [markdown]
 # ## 4 · Why not in pixels: latents
@@ -510,79 +515,90 @@ claim("03.3f", "time for a picture against the GAN's", cost["diffusion"] / cost[
 # **latents**. On the shelf lies `lume-diffusion`, a pipeline of the library `diffusers`.
 
 # %%
-pipe = shelf.text_to_image()
-scenes = [render.sample_scene(rng, **POSE) for _ in range(60)]
+pipe = shelf.text_to_image(is_own=True).to("cpu")  # small enough for any machine
+scenes = [render.sample_scene(rng) for _ in range(200)]
 photos = torch.tensor(render.render_batch(scenes)).permute(0, 3, 1, 2) / 127.5 - 1
 with torch.inference_mode():
-    z = pipe.encode(photos)  # (60, 16, 8, 8)
-    back = pipe.decode(z)  # (60, 3, 64, 64)
+    z = torch.cat([pipe.encode(some) for some in photos.split(50)])  # (200, 16, 8, 8)
+    back = torch.cat([pipe.decode(some) for some in z.split(50)])  # (200, 3, 64, 64)
 print(tuple(photos.shape), "->", tuple(z.shape))
 smaller = photos[0].numel() / z[0].numel()
 claim("03.5a", "numbers in a picture for one number in its latents", smaller, equals=12)
 
 # %% [markdown]
 # How much is lost? The usual measure is **PSNR**: the squared error on a scale of
-# decibels; 10 more are a tenth of the error. A fair rival with as many numbers: the
-# picture shrunk to 18 x 18 pixels and enlarged again. The 60 pictures were drawn just
-# now.
-
+# decibels; 10 more are a tenth of the error. A fair rival with as many numbers is the best
+# that adding and multiplying can do: the first 16 **principal components** of the blocks
+# of 8 x 8 pixels.
 
 # %%
+blocks = F.pixel_unshuffle(photos, 8).transpose(1, 3)  # (200, 8, 8, 192)
+mean = blocks.mean(dim=(0, 1, 2))  # (192,)
+_, _, axes = torch.pca_lowrank((blocks - mean).flatten(0, 2), q=16)  # (192, 16)
+linear = ((blocks - mean) @ axes @ axes.T + mean).transpose(1, 3)
+linear = F.pixel_shuffle(linear, 8).clamp(-1, 1)  # (200, 3, 64, 64)
+
+
 def psnr(x, y):
     error = ((x - y) / 2).square().mean(dim=(1, 2, 3))  # (B,), of pixels in 0..1
-    return (-10 * error.log10()).mean().item()
+    return -10 * error.log10()
 
 
 # %%
-small = F.interpolate(photos, size=18, mode="area")
-enlarged = F.interpolate(small, size=64, mode="bicubic").clamp(-1, 1)
-kept = psnr(photos, back)
-claim("03.5b", "PSNR of unseen pictures through the VAE", kept, above=24, unit="dB")
-gained = kept - psnr(photos, enlarged)
-claim("03.5c", "more than the same picture shrunk to 18 x 18", gained, above=1, unit="dB")
-fig, ax = plt.subplots(figsize=(6, 2.2))
-rows = [photos[:5], back[:5], enlarged[:5]]
-figures.gallery(ax, as_images(torch.cat(rows)[[0, 5, 10, 1, 6, 11]]), columns=6)
+mean, low, high = claims.interval(psnr(photos, back).tolist())
+more = claims.interval((psnr(photos, back) - psnr(photos, linear)).tolist())
+print(f"asked for: 25 dB; measured: ≈ {mean:.2f}, from ≈ {low:.2f} to ≈ {high:.2f}")
+print(f"more than the linear code: ≈ {more.mean:.2f} dB")
+text = "PSNR of unseen pictures through the VAE"
+claim("03.5b", text, mean, equals=25, within=0.5, unit="dB")
+claim("03.5c", "dB more than the linear code, lower end of interval", more.low, above=0)
+fig, ax = plt.subplots(figsize=(6, 2))
+rows = [photos[:2], back[:2], linear[:2]]
+figures.gallery(ax, as_images(torch.stack(rows, dim=1).flatten(0, 1)))
 plt.show()
 
 # %% [markdown]
-# Two pictures: as drawn, through the VAE, shrunk and enlarged. What does the compression
-# buy? Take the very network of the pipeline, and build it once more for pixels: the same
-# layers, run at 64 x 64 positions in place of 8 x 8. Guess the ratio before you look.
+# Two pictures: as drawn, through the VAE, through the linear code. The VAE's recipe asked
+# for 25 dB. Is it met? Look at the interval. On other pictures the mean may lie on either
+# side of 25, so "above 25" is not claimed, only that it is near. And the gain over the
+# linear code is small: for most of the compression, no deep network was needed.
+#
+# What does the compression buy? Take the very network of the pipeline, and build it once
+# more for pixels: the same layers, run at 64 x 64 positions in place of 8 x 8. A picture in
+# pixels goes through alone, latents eight at a time, since they fit. How many times dearer
+# is a picture in pixels? Guess before you look.
 
 # %%
+from functools import partial
+
 from diffusers import UNet2DConditionModel
 
 sizes = {"sample_size": 64, "in_channels": 3, "out_channels": 3}
 in_pixels = UNet2DConditionModel.from_config({**pipe.unet.config, **sizes})
-slots = torch.zeros(1, 4, 64)
+latents = torch.randn(8, 16, 8, 8)
 
 
 def step(unet, x, is_training):
     with torch.inference_mode(not is_training):
-        v = unet(x, 500, slots, class_labels=slots.flatten(1)).sample
+        words = torch.zeros(len(x), 4, 64)  # of no text; see section 5
+        v = unet(x, 500, words, class_labels=words.flatten(1)).sample
         if is_training:
             v.square().mean().backward()
 
 
-ratios = []
-for is_training in (False, True):
-    slow = seconds(step, in_pixels, photos[:1], is_training, repeats=2)
-    fast = seconds(step, pipe.unet, torch.randn(1, 16, 8, 8), is_training)
-    ratios.append(slow / fast)
-del in_pixels
-
-# %% [markdown]
-# Both on this machine, one picture at a time:
-
 # %%
-text = "step in pixels against a step in latents, time"
-claim("03.4a", f"a sampling {text}", ratios[0], above=10)
-claim("03.4b", f"a training {text}", ratios[1], above=10)
+sides = [(in_pixels, photos[:1]), (pipe.unet, latents)]
+sampling = [partial(step, *side, False) for side in sides]
+training = [partial(step, *side, True) for side in sides]
+text = "step in pixels over that in latents, time for a picture"
+claim("03.4a", f"a sampling {text}", 8 * times_longer(*sampling), above=10)
+claim("03.4b", f"a training {text}", 8 * times_longer(*training), above=10)
+del in_pixels, sides, sampling, training, photos, back, blocks, linear
 
 # %% [markdown]
-# There are 64 times as many positions. The ratio of times is not 64, since one latent
-# picture is too small to keep even one core busy; in batches it comes nearer.
+# This is the time for one picture. There are 64 times as many positions; the times differ
+# by less, since a few latents are too little work to keep even one core busy. And it is one
+# network at two sizes: for pixels, one would take fewer channels and more levels.
 
 # %% [markdown]
 # ## 5 · Words, and how strongly to follow them
@@ -604,9 +620,10 @@ figures.heatmap(ax, looks, list(captions.ATTRIBUTES), words)
 plt.show()
 
 # %% [markdown]
-# The four answers go into every block of the denoiser, which then predicts the velocity
-# of pictures *of such a thing*. In training, the text is left out now and then, so that
-# the same network also knows pictures of anything.
+# The four answers go into the denoiser, which then predicts the velocity of pictures *of
+# such a thing*. Stable Diffusion has no such questions: each position of its latents asks
+# all words, with the cross-attention of lesson 02. In training, the text is left out now
+# and then, so that the same network also knows pictures of anything.
 
 # %% [markdown]
 # ### Exercise 03.4 · Leave some texts out ★★ (6 min)
@@ -639,9 +656,13 @@ def guided(away, towards, scale):
 print([guided(1.0, 1.5, scale) for scale in (0, 1, 3)])
 
 # %% [markdown]
-# That is all of it. The next cell draws with our own steps and nothing of the pipeline but
-# its network, and must get the pipeline's picture. It counts in double precision: at
-# t = 999 the picture has a weight of 0.00005, and dividing by it makes rounding visible.
+# That is all of it. A text in place of the empty one, a **negative prompt**, is what
+# guidance leads away from.
+#
+# The next cell draws with our own steps and nothing of the pipeline but its network, and
+# must get the pipeline's picture, if both take as many steps. It counts in double
+# precision: at the first step the picture has next to no weight, and dividing by it makes
+# rounding visible.
 
 # %%
 pipe.scheduler.set_timesteps(20)
@@ -655,18 +676,20 @@ with torch.inference_mode():
         noise = noise_in(z, guided(away, towards, 3), signals[t])
         z = ddim_step(z, noise, signals[t], target, limit=torch.inf)
     ours = pipe.decode(z.float()) / 2 + 0.5
-theirs = pipe(prompt, latents=start, guidance_scale=3, output_type="pt").images
+options = {"guidance_scale": 3, "num_inference_steps": 20, "output_type": "pt"}
+theirs = pipe(prompt, latents=start, **options).images
 gap = (ours - theirs).abs().max() * 255
-claim("03.2c", "gap to the pipeline's picture", gap, below=1, unit="grey levels of 255")
+text = "largest gap between our picture and the pipeline's"
+claim("03.2c", text, gap, below=1, unit="grey levels of 255")
 
 # %% [markdown]
-# How strong should guidance be? 24 prompts, two pictures each, the same noise for every
+# How strong should guidance be? 56 prompts, two pictures each, the same noise for every
 # scale. **Obedience** is the share of the four properties that the judge finds as asked.
-# **Diversity** is the mean distance between the two pictures of a prompt, in CLIP's space.
+# **Diversity** is the distance between the two pictures of a prompt, in CLIP's space.
 
 # %%
 N = 2
-scenes = [render.sample_scene(rng, **POSE) for _ in range(24)]
+scenes = [render.sample_scene(rng, **POSE) for _ in range(56)]
 prompts = [captions.caption(scene, rng) for scene in scenes]
 asked = [scene for scene in scenes for _ in range(N)]
 
@@ -677,10 +700,10 @@ def drawn(scale):
     return pipe(prompts, guidance_scale=scale, num_inference_steps=16, **options).images
 
 
-frames = {scale: drawn(scale) for scale in (1, 1.5, 5)}
+frames = {scale: drawn(scale) for scale in (1, 3, 12)}
 vectors = {scale: look_at(images) for scale, images in frames.items()}
-right = {scale: obeyed(v, asked) for scale, v in vectors.items()}  # (48, 4)
-apart = {scale: spread(v, N) for scale, v in vectors.items()}  # (24,)
+right = {scale: obeyed(v, asked) for scale, v in vectors.items()}  # (112, 4)
+apart = {scale: spread(v, N) for scale, v in vectors.items()}  # (56,)
 
 # %%
 fig, (left, right_ax) = plt.subplots(1, 2, figsize=(6, 2.8))
@@ -693,79 +716,83 @@ right_ax.plot(list(frames), [a.mean() for a in apart.values()], "o-", color=figu
 right_ax.set(xlabel="guidance", ylabel="distance", ylim=(0, None))
 plt.show()
 for scale in frames:
-    found = right[scale].mean().item()
-    print(f"guidance {scale}: obedience ≈ {found:.2f}", end=", ")
-    print(f"distance ≈ {apart[scale].mean():.2f}")
+    found, far = right[scale].mean(), apart[scale].mean()
+    print(f"guidance {scale}: obedience ≈ {found:.2f}, distance ≈ {far:.2f}")
 
 # %% [markdown]
 # Each prompt is its own control, so look at differences, prompt by prompt, with the 95 %
 # interval over the prompts.
 
 # %%
-by_prompt = {scale: r.unflatten(0, (-1, N)).mean(dim=(1, 2)) for scale, r in right.items()}
+by_prompt = {scale: r.unflatten(0, (-1, N)).mean(dim=1) for scale, r in right.items()}
+gains = by_prompt[3] - by_prompt[1]  # (56, 4)
 differences = {
-    "obedience, 1.5 against 1": by_prompt[1.5] - by_prompt[1],
-    "obedience, 5 against 1.5": by_prompt[5] - by_prompt[1.5],
-    "distance, 5 against 1": apart[5] - apart[1],
+    **{f"{name}, 3 against 1": gains[:, i] for i, name in enumerate(captions.ATTRIBUTES)},
+    "all four, 3 against 1": gains.mean(dim=1),
+    "all four, 12 against 3": (by_prompt[12] - by_prompt[3]).mean(dim=1),
+    "distance, 3 against 1": apart[3] - apart[1],
 }
 found = {name: claims.interval(d.tolist()) for name, d in differences.items()}
 for name, (mean, low, high) in found.items():
-    print(f"{name}: ≈ {mean:.2f}, between ≈ {low:.2f} and ≈ {high:.2f}")
-first, second, third = found.values()
-claim("03.6a", "obedience gained by guidance 1.5 over none", first.mean, above=0)
-claim("03.6b", "obedience gained by guidance 5 over 1.5", second.mean, below=0)
-claim("03.6c", "distance gained by guidance 5, upper end of interval", third.high, below=0)
+    print(f"{name}: ≈ {mean:+.2f}, from ≈ {low:+.2f} to ≈ {high:+.2f}")
+*_, gained, lost, closer = found.values()
+claim("03.6a", "obedience gained by guidance 3 over none", gained.mean, above=0)
+claim("03.6b", "obedience gained by 12 over 3, upper end of interval", lost.high, below=0)
+claim("03.6c", "distance gained by 3 over none, upper end of interval", closer.high, below=0)
 
 # %% [markdown]
-# The slogan is that more guidance means more obedience. A little does; too much leads out
-# of the pictures that the network knows, they become harsh, and the judge finds less of
-# what was asked. Where that begins is a property of the model: large ones are used at 5
-# to 8, this small one at 1.5. Variety falls all the way. In the picture, each column is a
-# prompt, and all scales start from the same noise.
+# The slogan is that obedience rises with guidance and variety falls. Variety falls. Does
+# the obedience of each property rise? Only where the interval lies above 0 have we shown
+# it: kind and place are nearly always right without guidance, so there is little to gain
+# and something to lose. And more is not better: far out the pictures become harsh, and
+# the judge finds less of what was asked. Where that begins is a property of the model:
+# large ones are used at 5 to 8. Each column of the picture is a prompt, and all scales
+# start from the same noise.
 
 # %%
-names = [f"{scene.colour} {scene.kind}" for scene in scenes[:6]]
+names = [f"{scene.colour} {scene.kind}" for scene in scenes[:4]]
 widgets.guidance(frames, names, N)
-
-# DRAFT: claim 03.2c fails with the shipped weights (5 to 7 grey levels; 0.007 with an earlier
-# state of pipeline and weights). Find the cause before this lesson moves in.
 
 # %% [markdown]
 # ## 6 · Fewer steps
 #
 # Every step is a run of the network, with guidance two. The paper of 2020 took a thousand
-# DDPM steps. How many does it need? Twenty new prompts: 200 DDPM steps against DDIM with
-# 20, and with fewer.
+# DDPM steps. How many does it need? 40 new prompts, without guidance: 200 DDPM steps
+# against DDIM with 20, and with fewer.
 
 # %%
-scenes = [render.sample_scene(rng, **POSE) for _ in range(20)]
+scenes = [render.sample_scene(rng, **POSE) for _ in range(40)]
 texts = [captions.caption(scene, rng) for scene in scenes]
-ddim = pipe.scheduler
+ddim, kept = pipe.scheduler, {}
 ddpm = DDPMScheduler.from_config(ddim.config)
-shares, images = {}, {}
 for sampler, n in ((ddpm, 200), (ddim, 20), (ddim, 4), (ddim, 2), (ddim, 1)):
     pipe.scheduler, noise = sampler, torch.Generator().manual_seed(SEED)
-    images[n] = pipe(texts, num_inference_steps=n, generator=noise).images
-    shares[n] = obeyed(look_at(images[n]), scenes).mean(dim=1)  # (20,)
+    options = {"num_inference_steps": n, "generator": noise, "guidance_scale": 1}
+    images = pipe(texts, **options).images
+    kept[n] = obeyed(look_at(images), scenes).mean(dim=1)  # (40,)
     name = type(sampler).__name__.removesuffix("Scheduler")
-    print(f"{name}, {n:3} steps: obedience ≈ {shares[n].mean():.2f}")
+    print(f"{name}, {n:3} steps: obedience ≈ {kept[n].mean():.2f}")
 pipe.scheduler = ddim
 
 # %% [markdown]
-# Twenty prompts leave doubt, so say how much.
+# Each sampler began with the same noise. Forty prompts leave doubt, so say how much: the
+# share that 20 steps keep, and the interval of the difference.
 
 # %%
-difference = claims.interval((shares[20] - shares[200]).tolist())
-print(f"20 against 200 steps ≈ {difference.low:.2f} to ≈ {difference.high:.2f}")
-kept = (shares[20].mean() / shares[200].mean()).item()
-claim("03.7a", "obedience of 20 DDIM steps over that of 200 DDPM steps", kept, above=0.85)
-lost = (shares[20].mean() - shares[1].mean()).item()
-claim("03.7b", "obedience lost by a single step against 20", lost, above=0.05)
+mean, low, high = claims.interval((kept[20] - kept[200]).tolist())
+print(f"20 steps minus 200: ≈ {mean:+.2f}, from ≈ {low:+.2f} to ≈ {high:+.2f}")
+share = (kept[20].mean() / kept[200].mean()).item()
+print(f"share kept by 20 steps, asked for: 0.95; measured: ≈ {share:.2f}")
+claim("03.7a", "obedience of 20 DDIM steps over that of 200 DDPM steps", share, above=0.9)
+lost = claims.interval((kept[20] - kept[1]).tolist())
+claim("03.7b", "obedience lost by a single step, lower end of interval", lost.low, above=0)
 
 # %% [markdown]
-# Ten times fewer steps cost little or nothing. A single one fails, for the reason of
-# section 3. It takes training to get there, and that is what one of the systems of the
-# talk sells.
+# Ten times fewer steps cost little. This course had asked for 95 % of the obedience; forty
+# prompts leave a doubt of about five points, so the bound that one run must keep is lower,
+# and CLAIMS.md has five runs. Set `guidance_scale` to 3, for twice the time: is as much
+# kept? A single step costs more, for the reason of section 3. It takes training to do
+# without the others, and that is what one of the systems of the talk sells.
 
 # %% [markdown]
 # ### The image systems of the talk
@@ -777,9 +804,10 @@ claim("03.7b", "obedience lost by a single step against 20", lost, above=0.05)
 # | DALL-E 3 | long, exact captions written by a model; your prompt is lengthened, too |
 # | Midjourney | nothing is published; the ratings of its users shape the style |
 #
-# Turbo is trained to imitate the slow sampler, and to deceive a critic like the GAN's. The slide gives the size and the 1024 pixels of SDXL, 6.6 billion with the
-# refiner, under the name of Turbo. DALL-E 3 and Midjourney have never said how large they
-# are; what stands here about Midjourney is its makers' account, as the talk gives it.
+# Turbo is trained to imitate the slow sampler, and to deceive a critic like the GAN's. The
+# slide gives the size and the 1024 pixels of SDXL, 6.6 billion with the refiner, under the
+# name of Turbo. DALL-E 3 and Midjourney have never said how large they are; what stands
+# about Midjourney is its makers' account.
 
 # %% [markdown]
 # ## 7 · Change a picture
@@ -791,20 +819,17 @@ claim("03.7b", "obedience lost by a single step against 20", lost, above=0.05)
 # %%
 scene = render.Scene("mug", "blue", "plain", "table", **POSE)
 photo = as_images(torch.tensor(render.render(scene)).permute(2, 0, 1)[None] / 127.5 - 1)[0]
-strengths, pictures = (0.2, 0.4, 0.6, 0.8, 1.0), [photo]
+strengths, pictures = (0.3, 0.6, 0.8, 1.0), [photo]
 for strength in strengths:
     options = {"strength": strength, "generator": torch.manual_seed(SEED)}
     pictures += pipe("a red mug on the table", image=photo, **options).images
 fig, ax = plt.subplots(figsize=(6, 1.5))
 figures.gallery(ax, pictures, ["given", *map(str, strengths)])
 plt.show()
-far = look_at(pictures)
-cosines = ", ".join(f"≈ {c:.2f}" for c in (far[1:] @ far[0]).tolist())
-print("cosine with the given picture:", cosines)
 
 # %% [markdown]
-# With little noise the picture stays, colour and all; with much, only the text counts. In
-# between, form survives and detail changes.
+# With little noise the picture nearly stays; with much, only the text counts. In between,
+# form survives, and colour and detail change.
 #
 # ### The same product, another background
 #
@@ -844,14 +869,10 @@ scenes = [render.sample_scene(rng, pattern="plain", **POSE) for _ in range(6)]
 wanted, repainted, changed = [], [], 0
 for scene in scenes:
     photo, cover = render.render(scene), render.mask(scene)  # 255 on the product
-    new = [replace for replace in PLACES if replace != scene.background]
+    new = [place for place in PLACES if place != scene.background]
     texts = [f"a {scene.colour} {scene.kind} {PLACES[place]}" for place in new]
-    images = pipe(
-        texts,
-        image=Image.fromarray(photo),
-        mask_image=Image.fromarray(255 - cover),
-        generator=torch.manual_seed(SEED),
-    ).images
+    mask, noise = Image.fromarray(255 - cover), torch.manual_seed(SEED)
+    images = pipe(texts, image=photo, mask_image=mask, generator=noise).images
     for image in images:
         changed += int((np.asarray(image) != photo)[cover == 255].sum())
     wanted += [(scene.kind, place) for place in new]
@@ -871,19 +892,40 @@ claim("03.8a", "values of the product's pixels that changed", changed, equals=0)
 
 # %%
 vectors = look_at(repainted)
-kinds, places = seen(vectors, "kind"), seen(vectors, "background")
-pairs = list(zip(wanted, kinds, places, strict=True))
-found = {
-    "places": sum(place == new for (_, new), _, place in pairs) / len(pairs),
-    "products": sum(kind == old for (old, _), kind, _ in pairs) / len(pairs),
-}
-claim("03.8b", "pictures in which CLIP sees the new place", found["places"], above=0.5)
-claim("03.8c", "pictures in which CLIP sees the product", found["products"], above=0.8)
+shown = zip(seen(vectors, "kind"), seen(vectors, "background"), strict=True)
+pairs = zip(shown, wanted, strict=True)
+right = [[kind == old, place == new] for (kind, place), (old, new) in pairs]
+products, places = torch.tensor(right).float().mean(dim=0)
+claim("03.8b", "pictures in which CLIP sees the new place", places, above=0.5)
+claim("03.8c", "pictures in which CLIP sees the product", products, above=0.8)
 
 # %% [markdown]
 # Look at the edges and at the shadow. The mask decides what is kept, so the light on the
-# product is still the studio's, and its shadow has gone with the old background. A customer
-# sees such things; the judge does not.
+# product is still that of the old place, and its shadow has gone with the old background.
+# A customer sees such things; the judge does not.
+
+# %% [markdown]
+# ### The same call, a larger model
+#
+# All pipelines of `diffusers` are called like this one. So the next cell draws, changes and
+# repaints with whatever the shelf has: here `lume-diffusion`, and with `LABS_PROFILE=hub`
+# Stable Diffusion 1.5, at 512 x 512 pixels, minutes for a picture without a GPU. The mask
+# keeps the middle.
+
+# %%
+studio = shelf.text_to_image()
+options = {"num_inference_steps": 16, "generator": torch.manual_seed(SEED)}
+(mug,) = studio("a red mug on a table", **options).images
+(blue,) = studio("a blue mug on a table", image=mug, strength=0.9, **options).images
+middle = [side * k // 4 for k in (1, 3) for side in mug.size]
+mask = Image.new("L", mug.size, 255)
+mask.paste(0, middle)
+(beach,) = studio("a mug on the beach", image=mug, mask_image=mask, **options).images
+fig, ax = plt.subplots(figsize=(4, 1.6))
+figures.gallery(ax, [mug, blue, beach], ["drawn", "changed", "repainted"])
+plt.show()
+n_weights = sum(weight.numel() for weight in studio.unet.parameters())
+print(f"{n_weights / 1e6:.1f} million weights in the denoiser, {mug.size} pixels")
 
 # %% [markdown]
 # ## 8 · Bug museum
