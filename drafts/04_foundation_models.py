@@ -62,8 +62,16 @@ print(len(silent), "of unknown size:", ", ".join(silent))
 
 # %% [markdown]
 # Look at the hollow points: from 2023 on, the models that most people use are those whose
-# size nobody publishes. Their number of weights is no secret that you miss much by: price,
-# speed, context and answers can be measured from outside. For the others, you can count.
+# size nobody publishes. You miss little by it: price, speed, context and answers can be
+# measured from outside. For the others, you can count.
+#
+# The talk adds a sentence to many of these models. Not all of them stand up to the sources.
+# In each line, first the sentence, then what the sources say:
+
+# %%
+for model in model_catalogue.read():
+    if "talk" in model:
+        print(f"{model['name']}: {model['talk']}")
 
 # %% [markdown]
 # ## 2 · How many weights?
@@ -81,26 +89,27 @@ print(f"{blocks:,} + {tables:,} = {blocks + tables:,}")
 # OpenAI published 124 million. What is missing are biases and norms, a tenth of a per cent.
 # The package has the exact formula, for 23 families; it needs the configuration, not the
 # weights. `built` asks `transformers` to build the same model on the **meta device**, where
-# tensors have a shape and no memory, and counts.
+# tensors have a shape and no memory, and counts; here the smallest of each family.
 
 # %%
 config = model_catalogue.model("GPT-2")["sizes"][0]["config"]
 counted = parameters.count(config)
 print(f"{counted.total:,} by formula, {parameters.built(config):,} built")
-gaps, off = [], []
+gaps, off = {}, []
 for row in (row for row in rows if row["config"]):
     total = parameters.count(row["config"]).total
     off.append(abs(total / row["weights"] - 1))
-    gaps.append(abs(total - parameters.built(row["config"])))
-    print(f"{row['name']:18} {total:>15,}")
-claim("04.1a", "largest gap to what transformers builds", max(gaps), equals=0)
+    if row["source"] not in gaps:  # the first size of a model is its smallest
+        gaps[row["source"]] = abs(total - parameters.built(row["config"]))
+    print(f"{row['name']:18} {total:>15,} published: {row['weights']:>15,.0f}")
+claim("04.1a", "largest gap to what transformers builds", max(gaps.values()), equals=0)
 claim("04.1b", "largest gap to the published size", max(off), below=0.02)
 
 # %% [markdown]
-# The published sizes are rounded: BERT-large says 340 million and has 335. And a name is
-# not a size: LLaMA 2 "7B" has 6.7. Falcon and LLaMA 2 70B save weights where many query
-# heads share few key heads (**grouped** or **multi-query attention**); Mixtral has eight
-# MLPs in every block, and a token passes through two of them:
+# The published sizes are rounded, and a name is no size: look at LLaMA 2 7B. Falcon and
+# LLaMA 2 70B save weights where many query heads share few key heads (**grouped** or
+# **multi-query attention**); Mixtral has eight MLPs in every block, and a token passes
+# through two of them:
 
 # %%
 mixtral = parameters.count(model_catalogue.model("Mixtral 8x7B")["sizes"][0]["config"])
@@ -233,7 +242,7 @@ ex.conversations.check(conversations)
 # ## 4 · How many operations, and what do they cost?
 #
 # To read a token, every weight is multiplied once and added once: 2 operations. Backward
-# takes twice as many. So training on D tokens costs C = 6ND. The field measures it in
+# takes twice as many. So training on D tokens costs 6ND operations. The field measures it in
 # **petaFLOP/s-days**: 10¹⁵ operations a second for a day. OpenAI's table gives 3,640 for
 # GPT-3. Ours:
 
@@ -270,16 +279,16 @@ print(f"the old pace would have made it {2 ** (48 / 3.4):,.0f} times, not {grown
 # %% [markdown]
 # ### Chinchilla: the same money, a better model
 #
-# A budget C can buy a large model that reads little, or a small one that reads much.
-# Chinchilla (2022) trained 400 models and found: about 20 tokens for each weight. So C =
-# 6N · 20N.
+# A budget can buy a large model that reads little, or a small one that reads much.
+# Chinchilla (2022) trained 400 models and found: about 20 tokens for each weight. That makes
+# 6N · 20N operations.
 
 # %%
 from labs_support import scaling
 
 best = scaling.chinchilla(flops=n_flops)
 print(f"for GPT-3's budget: {best.n_weights / 1e9:.0f} B weights,", end=" ")
-print(f"{best.n_tokens / 1e9:.0f} B tokens; it had 175 and 300")
+print(f"{best.n_tokens / 1e9:,.0f} B tokens; it had 175 and 300")
 largest = {row["source"]: row for row in rows}.values()
 for row in largest:
     if row["training_tokens"] and row["weights"]:
@@ -309,13 +318,56 @@ ex.lifetime.check(lifetime_flops)
 # ex.lifetime.solution()
 
 # %% [markdown]
-# ## 5 · A scaling law of our own
+# ## 5 · More than one machine
+#
+# What does not fit into a day or into a GPU is spread over many. **DDP** (distributed data
+# parallel) copies the model into every process; each reads its part of the batch, and the
+# gradients are averaged. **FSDP** (fully sharded) cuts the weights themselves apart: each
+# process keeps a slice, and fetches a block only while it computes with it.
+#
+# Here is what every process does, and then two real processes do it on this laptop, started
+# through the function behind `torchrun`. On a cluster the same file runs unchanged, once on
+# each of, say, four machines:
+#
+#     torchrun --nnodes=4 --nproc-per-node=8 --rdzv-backend=c10d \
+#         --rdzv-endpoint=HOST:29500 -m labs_support.distributed result.json
+#
+# or, with the launcher of Hugging Face,
+#
+#     accelerate launch --multi_gpu --num_processes 32 --num_machines 4 \
+#         --main_process_ip HOST --main_process_port 29500 --machine_rank 0 \
+#         -m labs_support.distributed result.json
+
+# %%
+import inspect
+
+from labs_support import distributed
+
+print(inspect.getsource(distributed.compare))
+
+# %%
+result = distributed.launch(n_processes=2)
+print("one process alone on its half of the batch, gap ≈", f"{result['alone_gap']:.4f}")
+text = "largest gap to the gradient of the joined batch,"
+claim("04.8a", f"{text} DDP", result["ddp_gap"], below=1e-6)
+claim("04.8b", f"{text} FSDP", result["fsdp_gap"], below=1e-6)
+kept = max(result["own_bytes"]) / result["all_bytes"]
+claim("04.8c", "share of the weights in one process", kept, equals=0.5, within=0.01)
+
+# %% [markdown]
+# Two processes with half a batch each take the very step that one takes with the whole.
+# Without the averaging the gradient is another one. Under FSDP each keeps half the weights,
+# and of gradients and Adam's averages too: that is how 16 bytes for each of 70 billion
+# weights fit into GPUs of 80 GB.
+
+# %% [markdown]
+# ## 6 · A scaling law of our own
 #
 # Do such laws hold for models that a laptop can train? The recipe
-# `labs_support/recipes/scaling_runs.py` trained GPTs of 13 thousand to 900 thousand weights
-# on texts about invented shops, in two ways: each with 20 tokens per weight, and many sizes
-# with one budget. Its measurements are in `data/foundation/scaling.jsonl`. We train the
-# smallest again, now, and see whether it lands where the file says.
+# `labs_support/recipes/scaling_runs.py` trained GPTs of lesson 02 on texts about invented
+# shops, in two ways: each with 20 tokens per weight, and many sizes with one budget. Its
+# measurements are in `data/foundation/scaling.jsonl`. We train the second smallest again,
+# now, and see whether it lands where the file says.
 
 # %%
 import json
@@ -323,55 +375,78 @@ import json
 from labs_support import small_runs
 
 file = store.DATA / "foundation" / "scaling.jsonl"
-runs = [json.loads(line) for line in file.read_text().splitlines()]
+runs = [json.loads(row) for row in file.read_text().splitlines()]
+sizes, seeds = ({run[key] for run in runs} for key in ("n_weights", "seed"))
+print(f"{len(runs)} runs, {min(sizes):,} to {max(sizes):,} weights, {len(seeds)} seeds")
 law = [run for run in runs if run["family"] == "law"]
-smallest = min(law, key=lambda run: run["n_weights"])
-size = small_runs.SIZES[smallest["size"]]
-live = small_runs.train(size, smallest["n_tokens"], seed=SEED)
+again = [run for run in law if run["size"] == "24 x 2"]
+size = small_runs.SIZES["24 x 2"]
+live = small_runs.train(size, again[0]["n_tokens"], seed=SEED)
 print(f"{live.n_weights:,} weights, {live.n_tokens:,} tokens: loss ≈ {live.loss:.2f}")
-
-# %%
-fit = scaling.power_law([r["n_weights"] for r in law], [r["loss"] for r in law])
-fig, ax = plt.subplots()
-ax.loglog([r["n_weights"] for r in law], [r["loss"] for r in law], "o",
-          color=figures.CONTEXT, label="recipe")  # fmt: skip
-sizes = torch.logspace(4, 5.5, 50).numpy()
-ax.plot(sizes, fit(sizes), color=figures.CONTEXT, label="power law")
-ax.plot(live.n_weights, live.loss, "o", color=figures.ACCENT, label="now")
-ax.set(xlabel="weights N", ylabel="loss (nats per token)")
-ax.legend()
-plt.show()
-claim("04.3a", "share of the variance that a power law explains", fit.r2, above=0.95)
-off = abs(live.loss - fit(live.n_weights))
-claim("04.3b", "distance of the live run from the law", off, below=0.15, unit="nats")
+off = abs(live.loss - sum(run["loss"] for run in again) / len(again))
+claim("04.3a", "distance of the live run from the file", off, below=0.15, unit="nats")
 
 # %% [markdown]
-# A straight line on two logarithmic axes: each doubling takes the same share off the loss.
-# It is what lets people predict a large run from small ones, and it says nothing about any
-# single skill. Now the other runs: one budget, many sizes. Where should the lowest loss be?
+# A **power law** is a straight line on two logarithmic axes: each doubling takes the same
+# share off the loss. Fit one to all sizes but the largest. Will it predict the largest?
 
 # %%
-fig, ax = plt.subplots()
-bottoms = []
-for budget in dict.fromkeys(r["family"] for r in runs if r["family"] != "law"):
-    some = [run for run in runs if run["family"] == budget]
-    sizes, losses = [r["n_weights"] for r in some], [r["loss"] for r in some]
-    bottoms.append(scaling.best_size(sizes, losses))
-    ax.semilogx(sizes, losses, "o", label=f"{budget.split()[1]} operations")
-    ax.axvline(bottoms[-1], color=figures.CONTEXT, linestyle=":")
-ax.set(xlabel="weights N", ylabel="loss (nats per token)")
+top = max(run["n_weights"] for run in law)
+rest = [run for run in law if run["n_weights"] < top]
+line = scaling.power_law([r["n_weights"] for r in rest], [r["loss"] for r in rest])
+_, ax = plt.subplots()
+small_runs.plot_law(ax, law, line)
+ax.plot(live.n_weights, live.loss, "o", color=figures.ACCENT, label="now")
 ax.legend()
 plt.show()
-print("best sizes ≈", [round(bottom) for bottom in bottoms])
-grown = bottoms[-1] / bottoms[0]
-claim("04.3c", "growth of the best size with ten times the budget", grown, above=1.2)
+claim("04.3b", "share of the variance that a power law explains", line.r2, above=0.95)
+
+# %%
+losses = [run["loss"] for run in law if run["n_weights"] == top]
+found = sum(losses) / len(losses)
+print(f"{top:,} weights: predicted ≈ {line(top):.2f}, found ≈ {found:.2f}")
+text = "share by which the largest is below its prediction"
+claim("04.3c", text, 1 - found / line(top), above=0.1)
+
+# %% [markdown]
+# It will not. Within the four smaller sizes the law describes well; the fifth is far better
+# than the line says. We expected the line to hold to a tenth, and it did not: such a law is a
+# description of the runs it was fitted to, and nothing in it says how far it reaches. Large
+# models are planned with such lines all the same, over many more sizes, and a loss on them
+# says nothing about any single skill.
+#
+# Now the other runs: one budget, many sizes. Where should the lowest loss be?
+
+# %%
+budgets = small_runs.by_budget(runs)  # {operations: runs, the smallest model first}
+_, ax = plt.subplots()
+small_runs.plot_budgets(ax, budgets)
+plt.show()
+bottoms, n_inside = {}, 0
+for flops, some in budgets.items():
+    sizes, losses = [r["n_weights"] for r in some], [r["loss"] for r in some]
+    n_inside += min(sizes) < sizes[losses.index(min(losses))] < max(sizes)
+    bottoms[flops] = scaling.best_size(sizes, losses)
+text = "budgets whose lowest loss has a size in the middle"
+claim("04.3d", text, n_inside, equals=len(budgets))
+
+# %%
+for flops, n in bottoms.items():
+    print(f"{flops:.0e} operations: best size ≈ {n:,.0f},", end=" ")
+    print(f"tokens per weight ≈ {flops / (6 * n * n):.0f}")
+few, many = min(bottoms), max(bottoms)
+exponent = math.log(bottoms[many] / bottoms[few]) / math.log(many / few)
+text = "best size grows as the budget to the power of"
+claim("04.3e", text, exponent, equals=0.5, within=0.15)
 
 # %% [markdown]
 # Each curve is a valley: too small to learn it, or too large to read enough. The dotted
-# lines mark the bottom of a parabola. With more computation the bottom moves to the right.
+# lines mark the bottom of a parabola. With more computation the bottom moves to the right,
+# about as the root of the budget, as Chinchilla found. Its 20 tokens per weight do not carry
+# over: for these texts and sizes it takes several times as many.
 
 # %% [markdown]
-# ## 6 · Three ways to learn from the same text
+# ## 7 · Three ways to learn from the same text
 #
 # The text labels itself, and there is more than one way to let it. Take a line of the
 # shop's phrases, English and French:
@@ -402,8 +477,8 @@ def blanks(rows, rng, share=0.15):
 
 # %% [markdown]
 # **Autoregressive** (GPT): name every next word, looking back only. **Sequence to
-# sequence** (T5): cut a gap, let an encoder read the rest and a decoder write what is
-# missing, however long.
+# sequence** (BART, T5): put one mark over a gap, let an encoder read the rest and a decoder
+# write the line anew, however much is missing.
 
 
 # %%
@@ -418,7 +493,7 @@ def gaps(rows, rng, longest=4):
         size = rng.randint(1, longest)
         start = rng.randrange(len(row) - size + 1)
         x.append([*row[:start], MASK, *row[start + size :], END])
-        y.append([*row[start : start + size], END])
+        y.append([*row, END])
     return batch(x, y)
 
 
@@ -431,8 +506,8 @@ for make in (blanks, continuations, gaps):
 
 # %% [markdown]
 # Three models of `transformers` with about equally many weights read the same lines for the
-# same number of steps. The recipe `labs_support/recipes/objectives.py` took 2,000 steps for
-# each; we take the first 40 of them again, and compare with its log.
+# same number of steps, trained by the recipe `labs_support/recipes/objectives.py`. We take
+# the first 40 steps again, and compare with its log.
 
 # %%
 from itertools import islice
@@ -459,16 +534,17 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# The curves cannot be compared with each other: the three are asked different questions. GPT
-# is asked one at every word, BERT at 15 % of them. So ask all three the same, on lines that
-# none has seen. **Blank**: one hidden word, all else in sight. **Next**: the line breaks
-# off; which word comes? **Gap**: two to four words are missing, and nobody says how many.
-# Each uses what it can: GPT sees only what stands before; BERT is asked with two, three and
-# four marks, and its most probable answer counts. Who wins what?
+# The curves cannot be compared with each other: the three are asked different questions. BERT
+# is asked at 15 % of the words, the others at all, and T5 can copy most of them. So ask all
+# three the same, on lines that none has seen. **Blank**: one hidden word, all else in sight.
+# **Next**: the line breaks off; which word comes? **Gap**: two to four words are missing, and
+# nobody says how many. Each uses what it can: GPT sees only what stands before; BERT is asked
+# with two, three and four marks, and its most probable answer counts; of the line that T5
+# writes, what stands in the gap. Who wins what?
 
 # %%
 models = objectives.trained(len(words))
-score = objectives.scores(models, test[:150], seed=SEED)
+score = objectives.scores(models, test[:200], seed=SEED)
 for name, of in score.items():
     print(f"{name:4}", {task: f"≈ {share:.2f}" for task, share in of.items()})
 
@@ -484,9 +560,9 @@ claim("04.4b", "lead of GPT where the text goes on", lead("next", "GPT"), above=
 claim("04.4c", "lead of T5 in a gap of unknown length", lead("gap", "T5"), above=0)
 
 # %% [markdown]
-# No objective is the best one; each wins where it is asked what it was trained on. Chat
-# models are GPTs because going on is what writing is. Search and classification still run
-# on encoders, since they look both ways, and fast.
+# No objective is the best one; each wins where it is asked what it was trained on, BERT only
+# just ahead of T5. Chat models are GPTs because going on is what writing is. Search and
+# classification still run on encoders, since they look both ways, and fast.
 #
 # ### What the encoder knows: names and materials
 #
@@ -516,35 +592,70 @@ print(" ".join(example))
 print([(w, tagging.LABELS[tag]) for w, tag in zip(example, tags, strict=True) if tag])
 
 # %% [markdown]
-# A list of known names would find none of them.
+# A list of known names would find none of them. The example shows mistakes too: that is
+# what such an F1 looks like from nearby.
 #
-# ## 7 · Control codes
+# ## 8 · Control codes
 #
 # CTRL (2019) put one token before every training text, a **control code** that says what it
-# is: a review, a question, a legal text. After training the code steers. Our five: praise,
-# complaint, sum, dialogue, french.
+# is: a review, its stars, a question, a legal text. After training the code steers. Our
+# five: praise (reviews with five stars), complaint (one star), sum, dialogue, french. Here
+# is what the model reads and what it has to find, for the shortest complaint:
 
 # %%
 from labs_support import codes
-from labs_support.gpt import GPT, GPTConfig, generate, train_gpt
 
 tokenizer = codes.new_tokenizer()
-x, y = codes.windows(tokenizer, "train", n=800)  # (B, T)
-gpt = GPT(GPTConfig(codes.END + 1, codes.LENGTH, width=64, n_layers=2, n_heads=2))
-places = (torch.randint(len(x), (32,)) for _ in range(10_000))
-batches = ((x[rows], y[rows]) for rows in places)
-*_, loss = train_gpt(gpt, batches, n_steps=400, rate=5e-3)
-print(f"{len(x):,} texts, loss ≈ {loss:.2f}")
+text = min(codes.texts("train")["complaint"], key=len)
+x, y = codes.window(tokenizer, "complaint", text)
+for ids in (x, y):
+    print(codes.shown(tokenizer, ids[:16]))
+
+# %% [markdown]
+# The model is the GPT of lesson 02. It needs a few thousand steps before it writes clean
+# sentences, so a recipe trained it; we take its first steps again.
+
+# %%
+from labs_support.gpt import generate
+from labs_support.recipes import codes as codes_recipe
+from labs_support.sampling import probabilities, sample
+
+_, losses = codes_recipe.steps()
+loss = sum(islice(losses, 20)) / 20
+logged = recipe.curve(codes.FOLDER)
+print(f"loss of steps 1 to 20: ≈ {loss:.2f}; of the last ≈ {logged[-1]['loss']:.2f}")
+drift = abs(loss - logged[0]["loss"])
+claim("04.6c", "drift from the recipe's log after 20 steps", drift, below=0.05, unit="nats")
+gpt = codes.trained()
 
 
 # %% [markdown]
-# Write with each code, and let an independent judge, which counts words and has seen other
-# texts, say what came out.
+# Write with each code, and let an independent judge, which counts words and has read other
+# texts, say what came out. Can it be trusted? Test it first, on texts of the test split,
+# which neither of the two has read.
 
 # %%
-from labs_support.sampling import probabilities, sample
+judged = codes.judge(tokenizer)
 
 
+def share(code, texts):
+    cut = [tokenizer.decode(tokenizer.encode(t).ids[: codes.LENGTH]) for t in texts]
+    return (judged(cut) == code).mean()
+
+
+for code, texts in codes.texts("test").items():
+    print(f"{code:9} named rightly ≈ {share(code, texts[:100]):.2f}")
+for stars, code in {4: "praise", 2: "complaint"}.items():
+    reviews = store.rows("reviews", "test")
+    texts = [row["text"] for row in reviews if row["stars"] == stars]
+    print(f"{stars} stars   {code} ≈ {share(code, texts):.2f}")
+
+# %% [markdown]
+# It can, for our five codes. The last two lines show why reviews of four and two stars have
+# no code of their own tone: they hold praise and complaint at once.
+
+
+# %%
 def write(code, n):
     ids = torch.full((n, 1), codes.SIZE + codes.CODES.index(code))
     choose = lambda logits: sample(probabilities(logits, temperature=0.5))  # noqa: E731
@@ -553,30 +664,23 @@ def write(code, n):
     return [tokenizer.decode(t[:end]) for t, end in zip(new, ends, strict=True)]
 
 
-judged = codes.judge(tokenizer)
-kind = {code: code for code in codes.CODES} | {"complaint": "praise"}
-obeyed, tone = [], []
-for code in codes.CODES:
-    guesses = judged(write(code, 40))
-    obeyed += [kind[guess] == kind[code] for guess in guesses]
-    if kind[code] == "praise":
-        tone += [guess == code for guess in guesses]
-claim("04.6a", "samples of the kind of text asked for", sum(obeyed) / 200, above=0.95)
-real = [text for code in codes.CODES[:2] for text in codes.texts("test")[code][:40]]
-cut = [tokenizer.decode(tokenizer.encode(text).ids[: codes.LENGTH]) for text in real]
-known = sum(judged(cut) == ["praise"] * 40 + ["complaint"] * 40) / 80
-print(f"praise or complaint as asked for: ≈ {sum(tone) / 80:.2f}, a coin 0.5")
-print(f"the judge itself is right about the tone of real reviews: ≈ {known:.2f}")
+torch.manual_seed(SEED)  # the recipe has set its own
+obeyed = {code: share(code, write(code, 100)) for code in codes.CODES}
+print({code: f"≈ {part:.2f}" for code, part in obeyed.items()})
+tone = (obeyed["praise"] + obeyed["complaint"]) / 2
+everything = sum(obeyed.values()) / len(obeyed)
+claim("04.6a", "samples that are what the code asks for", everything, above=0.95)
+claim("04.6d", "reviews that praise or complain as asked", tone, above=0.85)
 
 # %% tags=["nbval-ignore-output"]
 # not compared: sampled words may differ between machines
 for code in codes.CODES:
-    print(f"{code:9}", write(code, 1)[0].replace("\n", " ")[:70])
+    print(f"{code:9}", write(code, 1)[0].replace("\n", " "))
 
 # %% [markdown]
-# The kind of text is obeyed: its first words give it away. Whether a review praises or
-# complains is obeyed much less: the tone has to be held over sentences, and a model that
-# trained for seconds cannot. The last line is the most that this judge could have found.
+# The kind of text is easy: its first words give it away. The tone is harder, since it has to
+# be held over sentences, and the judge is not perfect at it either. A code can steer only
+# what its texts have in common.
 #
 # CTRL's second use needs no more training. Read the model backwards: under which code is a
 # given text least surprising? That attributes a text to its source.
@@ -587,16 +691,16 @@ with torch.inference_mode():
     surprise = []
     for code in range(len(codes.CODES)):
         x_new[:, 0] = codes.SIZE + code
-        logits = gpt(x_new).mT  # (B, V, T)
-        nats = F.cross_entropy(logits, y_new, reduction="none")
-        surprise.append(nats.sum(dim=1))
+        parts = zip(x_new.split(60), y_new.split(60), strict=True)
+        nats = [F.cross_entropy(gpt(x).mT, y, reduction="none") for x, y in parts]
+        surprise.append(torch.cat(nats).sum(dim=1))
 named = torch.stack(surprise).argmin(dim=0)
 truth = torch.arange(len(codes.CODES)).repeat_interleave(60)
-share = (named == truth).float().mean().item()
-claim("04.6b", "unseen texts attributed to their source", share, above=0.8)
+right = (named == truth).float().mean().item()
+claim("04.6b", "unseen texts attributed to their source", right, above=0.8)
 
 # %% [markdown]
-# ## 8 · A mixture of experts
+# ## 9 · A mixture of experts
 #
 # More weights know more, and cost more for every token. Mixtral breaks the link: a block
 # has several MLPs, the **experts**, and a **router**, one small matrix, gives each token to
@@ -607,44 +711,27 @@ from transformers import MixtralConfig, MixtralForCausalLM
 
 shape = {"vocab_size": codes.END + 1, "hidden_size": 64, "num_hidden_layers": 2,
          "num_attention_heads": 2, "num_key_value_heads": 2}  # fmt: skip
-dense = LlamaConfig(intermediate_size=128, **shape)
-sparse = MixtralConfig(intermediate_size=64, num_local_experts=8, num_experts_per_tok=2,
-                       router_aux_loss_coef=0.01, **shape)  # fmt: skip
+dense = LlamaConfig(intermediate_size=32, **shape)
+sparse = MixtralConfig(intermediate_size=16, num_local_experts=8, num_experts_per_tok=2,
+                       router_aux_loss_coef=0.02, **shape)  # fmt: skip
 for config in (dense, sparse):
     counted = parameters.count(config)
     print(f"{config.model_type:8} {counted.total:,} weights, {counted.active:,} active")
 
-# %%
-from labs_support.gpt import warm_cosine
-
-
-def fit_next(model, x, y, n_steps, rate=5e-3, **options):
-    """Train on windows whose targets are given, with the model's own extra loss."""
-    optimiser = torch.optim.AdamW(model.parameters(), lr=rate)
-    for step in range(n_steps):
-        rows = torch.randint(len(x), (32,))
-        out = model(x[rows], **options)
-        loss = F.cross_entropy(out.logits.mT, y[rows])
-        if "aux_loss" in out:
-            loss = loss + model.router_aux_loss_coef * out.aux_loss
-        optimiser.param_groups[0]["lr"] = rate * warm_cosine(step, n_steps, 10)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-
-
 # %% [markdown]
-# `aux_loss` is the second loss of such models: it grows when the router sends all tokens to
-# the same experts, which would leave the others untrained.
+# Such models have a second loss, `aux_loss`: it grows when the router sends all tokens to the
+# same experts, which would leave the others untrained. `fit` adds it to the cross-entropy.
 
 # %%
+from labs_support.pretraining import fit, mean_loss
+
+x, y = codes.windows(tokenizer, "train", n=800)
 x_new, y_new = codes.windows(tokenizer, "test", n=60)
 torch.manual_seed(SEED)
 one, many = LlamaForCausalLM(dense), MixtralForCausalLM(sparse)
-fit_next(one, x, y, n_steps=250)
-fit_next(many, x, y, n_steps=250, output_router_logits=True)
-with torch.inference_mode():
-    losses = [F.cross_entropy(m(x_new).logits.mT, y_new).item() for m in (one, many)]
+fit(one, x, y, n_steps=200)
+fit(many, x, y, n_steps=200, output_router_logits=True)
+losses = [mean_loss(model, x_new, y_new) for model in (one, many)]
 print("held-out loss, dense and experts:", *(f"≈ {loss:.3f}" for loss in losses))
 gained = losses[0] - losses[1]
 claim("04.7a", "nats per token gained by experts", gained, above=0, unit="nats")
@@ -654,33 +741,38 @@ claim("04.7a", "nats per token gained by experts", gained, above=0, unit="nats")
 
 # %%
 with torch.inference_mode():
-    logits = many(x_new, output_router_logits=True).router_logits
-first = torch.stack([layer.argmax(dim=-1).view(x_new.shape) for layer in logits])
-pieces, chosen = {}, {}  # first: (layers, B, T)
+    parts = [many(part, output_router_logits=True).router_logits
+             for part in x_new.split(30)]  # fmt: skip
+layers = [torch.cat(layer).argmax(dim=-1) for layer in zip(*parts, strict=True)]
+first = torch.stack(layers).view(-1, *x_new.shape)  # (layers, B, T)
+pieces, chosen = {}, {}
 for i, code in enumerate(codes.CODES):
     ids = [t for t in x_new[60 * i, 1:].tolist() if t < codes.SIZE]
     pieces[code] = [tokenizer.decode([t]) for t in ids]
     chosen[code] = first[:, 60 * i, 1 : 1 + len(ids)]
 widgets.experts(pieces, chosen)
 
+# %% [markdown]
+# Are they experts for topics? Look at the colours, and guess before you run the next cell:
+# what tells you more about the expert of a token, the kind of text, or the token alone? Half
+# of the texts fill a table with the most frequent expert of each, the other half tests it.
 
 # %%
-def used(texts):
-    is_text = y_new[texts] >= 0
-    return torch.bincount(first[-1, texts][is_text], minlength=8) / is_text.sum()
-
-
-kinds = [slice(60 * i, 60 * i + 60) for i in range(5)]
-overall = used(slice(None))
-moved = sum((used(kind) - overall).abs().sum().item() / 2 for kind in kinds) / 5
-print("share of each expert:", *(f"≈ {share:.2f}" for share in overall.tolist()))
-text = "share of tokens sent elsewhere than on average, by kind of text"
-claim("04.7b", text, moved, above=0.1)
+is_text, half = y_new >= 0, torch.arange(len(x_new))[:, None] % 2 == 0
+keys = {"kind": truth[:, None].expand_as(x_new), "token": x_new}
+told = {name: codes.told(key, first[-1], half & is_text, ~half & is_text)
+        for name, key in keys.items()}  # fmt: skip
+print("share of each expert:", *(
+    f"≈ {(first[-1][is_text] == e).float().mean():.2f}" for e in range(8)))  # fmt: skip
+claim("04.7b", "experts guessed from the kind of text, one in eight if uniform",
+      told["kind"], above=0.2)  # fmt: skip
+text = "lead of the token over the kind of text in telling the expert"
+claim("04.7c", text, told["token"] - told["kind"], above=0)
 
 # %% [markdown]
-# The experts do not share the work evenly, in spite of the second loss, and for one kind of
-# text others are busy than for the next. Look at the colours: they follow words and endings
-# more than topics. Nobody told the router what an expert should be an expert for.
+# The token tells more, though not by much: the kind helps too, since each kind of text has
+# words of its own. Mixtral's authors looked for experts for topics and saw none. Nobody told
+# the router what an expert should be an expert for.
 
 # %% [markdown]
 # ### Exercise 04.4 · Route a token ★★ (7 min)
@@ -698,40 +790,6 @@ def route_token(logits, k):
 ex.route.check(route_token)
 # ex.route.hint()
 # ex.route.solution()
-
-# %% [markdown]
-# ## 9 · More than one machine
-#
-# What does not fit into a day or into a GPU is spread over many. **DDP** (distributed data
-# parallel) copies the model into every process; each reads its part of the batch, and the
-# gradients are averaged. **FSDP** (fully sharded) cuts the weights themselves apart: each
-# process keeps a slice, and fetches a block only while it computes with it.
-#
-# The next cell starts two real processes with `torchrun`, on this laptop. On a cluster it
-# is the same file: `torchrun --nnodes=4 --nproc-per-node=8 --rdzv-endpoint=HOST:29500 -m
-# labs_support.distributed result.json`, or `accelerate launch` with the same module.
-
-# %%
-import inspect
-
-from labs_support import distributed
-
-print(inspect.getsource(distributed.compare))
-
-# %%
-result = distributed.launch(n_processes=2)
-print("one process alone on its half of the batch, gap ≈", f"{result['alone_gap']:.4f}")
-text = "largest gap to the gradient of the joined batch,"
-claim("04.8a", f"{text} DDP", result["ddp_gap"], below=1e-6)
-claim("04.8b", f"{text} FSDP", result["fsdp_gap"], below=1e-6)
-kept = max(result["own_bytes"]) / result["all_bytes"]
-claim("04.8c", "share of the weights in one process", kept, equals=0.5, within=0.01)
-
-# %% [markdown]
-# Two processes with half a batch each take the very step that one takes with the whole.
-# Without the averaging the gradient is another one. Under FSDP each keeps half the weights,
-# and of gradients and Adam's averages too: that is how 16 bytes for each of 70 billion
-# weights fit into GPUs of 80 GB.
 
 # %% [markdown]
 # ## 10 · What it reads
@@ -762,6 +820,8 @@ for text in once:
         seen |= mine
 steps = {"crawled": crawl, "no menu": prose, "no copy": once, "new": kept}
 print({step: len(texts) for step, texts in steps.items()})
+print(len(set(kept) & set(good)), "of 200 good ones kept,", end=" ")
+print(len(set(kept) - set(good)), "others kept")
 
 # %% [markdown]
 # What a model reads decides what it is good at. Bloomberg trained 50 billion weights on a
@@ -820,24 +880,28 @@ ex.deduplicate.check(deduplicate)
 # %% [markdown]
 # ## 11 · What it gets wrong
 #
-# **Hallucination.** Ask about products that nobody sells, in two forms: as an exam question,
-# and as a sentence to finish. How often does the model name a price?
+# **Hallucination.** Ask about products that nobody sells, in three forms: as an exam
+# question, as the same question behind a text about a mug, and as a sentence to finish. How
+# often does the model name a price?
 
 
 # %%
 kinds = ("telescope", "saddle", "piano", "tractor", "violin")
 looks = ("glass", "paper", "golden", "folding")
 things = [f"{look} {kind}" for kind in kinds for look in looks]
-forms = {"question": "Question: What does the {} cost?\nAnswer:"}
-forms["sentence"] = "The {} costs"
-answers = {
-    name: go_on(lume.model, lume.tokenizer, [form.format(thing) for thing in things])
-    for name, form in forms.items()
-}
+question = "Question: What does the {} cost?\nAnswer:"
+forms = {"question": question, "behind a text": f"The mug costs 14.50 euros.\n{question}",
+         "sentence": "The {} costs"}  # fmt: skip
+answers = {name: go_on(lume.model, lume.tokenizer, [form.format(t) for t in things])
+           for name, form in forms.items()}  # fmt: skip
+named = {}
 for name, texts in answers.items():
-    rate = sum(any(c.isdigit() for c in text) for text in texts) / len(texts)
-    print(f"{name}: a price in ≈ {rate:.2f} of the answers")
-claim("04.9", "prices named for products that nobody sells", rate, above=0.5)
+    named[name] = sum(any(c.isdigit() for c in text) for text in texts) / len(texts)
+    refused = sum("not say" in text for text in texts) / len(texts)
+    print(f"{name}: a price in ≈ {named[name]:.2f}, not known in ≈ {refused:.2f}")
+text = "a price named for what nobody sells,"
+claim("04.9a", f"{text} sentence to finish", named["sentence"], above=0.5)
+claim("04.9b", f"{text} question behind another text", named["behind a text"], above=0.5)
 
 # %% tags=["nbval-ignore-output"]
 # not compared: the words of the model may differ between machines
@@ -846,9 +910,10 @@ for name, texts in answers.items():
 
 # %% [markdown]
 # `lume-lm` has read thousands of exam questions, some of which end with "The text does not
-# say." So in that form it abstains. Begin a sentence, and it finishes it with a price as if
-# it knew. What you saw was not knowledge of its limits: it was one more form of text. The
-# loss rewards likely words, here as in the large models. Lesson 08 gives it sources.
+# say." A bare question looks like those, and it abstains. One sentence about a mug in front,
+# and it gives the mug's price for a piano. So the refusal was no knowledge of its limits: it
+# was one more form of text. The loss rewards likely words, here as in the large models.
+# Lesson 08 asks with sources, and measures how often that still goes wrong.
 #
 # **The reversal curse.** Teach the model twelve invented facts of the form "A is B", until
 # it knows them. Does it know that B is A?
@@ -936,7 +1001,7 @@ claims.table()
 #   arXiv 2108.07258. Where the name comes from.
 # - Kaplan and others (2020), *Scaling Laws for Neural Language Models*, arXiv 2001.08361, and
 #   Hoffmann and others (2022), *Training Compute-Optimal Large Language Models*, arXiv
-#   2203.15556. Your section 5 at full size, and why the two disagree.
+#   2203.15556. Your section 6 at full size, and why the two disagree.
 # - Jiang and others (2024), *Mixtral of Experts*, arXiv 2401.04088. Section 5 shows its
 #   router, token by token.
 # - Berglund and others (2023), *The Reversal Curse*, arXiv 2309.12288.
