@@ -7,11 +7,18 @@ a network.
 
 import hashlib
 import json
+import os
 import re
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+from labs_support.settings import ROOT
 
 INFO = re.compile(r"/api/models/([^/]+/[^/]+)(?:/revision/[^/]+)?")
 TREE = re.compile(r"/api/models/([^/]+/[^/]+)/tree/[^/]+/?(.*)")
@@ -106,9 +113,36 @@ def commit(repo: Path) -> str:
     return hashlib.sha256("".join(map(digest, files(repo))).encode()).hexdigest()[:40]
 
 
-def serve(folder: Path) -> ThreadingHTTPServer:
-    """Return a running server; its address is 127.0.0.1 and its server_port."""
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """Serve a folder while the `with` block runs, and give it the address."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), HubHandler)
     server.folder = folder
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def run(words: list[str], address: str, home: Path) -> subprocess.CompletedProcess:
+    """Run Python in the hub profile, with the hub at an address and a cache of its own.
+
+    Args:
+        words: of the command, after `python`.
+        address: of the hub.
+        home: folder for what is fetched.
+    """
+    env = {k: v for k, v in os.environ.items() if k != "HF_HUB_OFFLINE"} | {
+        "LABS_PROFILE": "hub", "LABS_DEVICE": "cpu", "HF_HOME": str(home),
+        "HF_ENDPOINT": address, "HF_HUB_DISABLE_XET": "1",
+    }  # fmt: skip
+    command = [sys.executable, *words]
+    return subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True)
+
+
+def run_code(code: str, folder: Path, *words: str) -> subprocess.CompletedProcess:
+    """Run code in the hub profile: the hub is FOLDER/hub, the cache FOLDER/home."""
+    with serving(folder / "hub") as address:
+        return run(["-c", code, *words], address, folder / "home")

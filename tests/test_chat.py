@@ -1,8 +1,6 @@
 """Talking to the chat model: batches, streaming, the context, providers, the shelf."""
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -149,18 +147,8 @@ def test_the_hub_profile_chats_through_the_real_code(language, tmp_path):
     folder = tmp_path / "hub" / shelf.role("chat-model").hub
     language.model.save_pretrained(folder)
     language.tokenizer.save_pretrained(folder)
-    server = hub_server.serve(tmp_path / "hub")
     code = f"from labs_support import chat; print(repr(chat.reply({HI}, max_new_tokens=6)))"
-    env = {k: v for k, v in os.environ.items() if k != "HF_HUB_OFFLINE"} | {
-        "LABS_PROFILE": "hub", "LABS_DEVICE": "cpu", "HF_HOME": str(tmp_path / "home"),
-        "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
-        "HF_HUB_DISABLE_XET": "1",
-    }  # fmt: skip
-    run = subprocess.run(
-        [sys.executable, "-c", code], env=env, capture_output=True, text=True
-    )
-    server.shutdown()
-    server.server_close()
+    run = hub_server.run_code(code, tmp_path)
     expected = chat.generate(language, [HI], max_new_tokens=6)[0]
     assert run.stdout.strip() == repr(expected), run.stderr
 

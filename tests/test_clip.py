@@ -1,8 +1,6 @@
 """Lesson 09 and lume-clip: losses, the tower, searching, bad pictures, the evaluation."""
 
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,7 +14,6 @@ from torch.nn import functional as F
 from labs_support import contrastive, pictures, shelf, skills
 from labs_support.recipes import clip as recipe
 from labs_support.recipes import clip_data, clip_evaluation
-from labs_support.settings import ROOT
 from labs_support.world import captions, queries, store
 from labs_support.world.wording import read_words
 
@@ -389,31 +386,10 @@ def tiny_open_clip(folder: Path) -> None:
     (folder / "open_clip_config.json").write_text(json.dumps(whole))
 
 
-def run_with_hub(root, home, code):
-    """Run code in the hub profile against a stand-in that serves a folder."""
-    server = hub_server.serve(root)
-    env = {k: v for k, v in os.environ.items() if k != "HF_HUB_OFFLINE"}
-    env |= {
-        "LABS_PROFILE": "hub",
-        "LABS_DEVICE": "cpu",
-        "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
-        "HF_HOME": str(home),
-        "HF_HUB_DISABLE_XET": "1",
-    }
-    command = [sys.executable, "-c", code]
-    try:
-        return subprocess.run(
-            command, env=env, cwd=ROOT, capture_output=True, text=True
-        )
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
 def test_hub_profile_loads_a_vit_through_the_real_code(tmp_path):
     repo = tmp_path / "hub" / shelf.role("image-text").hub
     tiny_open_clip(repo)
-    run = run_with_hub(tmp_path / "hub", tmp_path / "home", HUB)
+    run = hub_server.run_code(HUB, tmp_path)
     assert run.stdout.split("\n")[:2] == ["torch.Size([1, 24])", "4"], run.stderr
 
 
@@ -421,5 +397,5 @@ def test_hub_profile_opens_no_pickle(tmp_path):
     repo = tmp_path / "hub" / shelf.role("image-text").hub
     tiny_open_clip(repo)
     (repo / "open_clip_model.safetensors").rename(repo / "open_clip_pytorch_model.bin")
-    run = run_with_hub(tmp_path / "hub", tmp_path / "home", HUB)
+    run = hub_server.run_code(HUB, tmp_path)
     assert "has no open_clip_model.safetensors" in run.stderr.splitlines()[-1]

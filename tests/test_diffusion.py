@@ -15,7 +15,7 @@ from labs_support import build, diffusion, figures, generators, judging, shelf, 
 from labs_support.world import render
 
 sys.path.insert(0, str(Path(__file__).parent))
-from test_clip import run_with_hub  # noqa: E402
+import hub_server  # noqa: E402
 from test_drawing import tiny_stable_diffusion  # noqa: E402
 
 SIGNALS = (1 - torch.linspace(1e-4, 0.02, 1000)).cumprod(dim=0)
@@ -399,7 +399,7 @@ def test_the_hub_profile_draws_with_the_cell_of_the_lesson(tmp_path):
     (tmp_path / "hub" / minilm.hub).parent.mkdir()
     (tmp_path / "hub" / minilm.hub).symlink_to(shelf.folder(minilm), True)
     code = HUB.format(cell=cell_under("### The same call, a larger model"))
-    run = run_with_hub(tmp_path / "hub", tmp_path / "home", code)
+    run = hub_server.run_code(code, tmp_path)
     lines = run.stdout.splitlines()
     assert lines[0].endswith("(16, 16) pixels"), run.stderr
     assert lines[1:] == ["HubPipeline LumePipeline", "(1, 128)"], run.stderr

@@ -1,7 +1,5 @@
 """The text-to-image pipeline: its arguments, bad input, and what it must keep."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +11,6 @@ from PIL import Image
 
 from labs_support import drawing, pictures, shelf, slots
 from labs_support.recipes import diffusion
-from labs_support.settings import ROOT
 from labs_support.world import render
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -377,25 +374,6 @@ print(type(pipe).__name__, type(pipe.scheduler).__name__)
 
 def test_hub_profile_draws_through_the_real_code(tmp_path):
     tiny_stable_diffusion(tmp_path / "hub" / shelf.role("text-to-image").hub)
-    server = hub_server.serve(tmp_path / "hub")
-    env = {k: v for k, v in os.environ.items() if k != "HF_HUB_OFFLINE"}
-    env |= {
-        "LABS_PROFILE": "hub",
-        "LABS_DEVICE": "cpu",
-        "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
-        "HF_HOME": str(tmp_path / "home"),
-        "HF_HUB_DISABLE_XET": "1",
-    }
-    try:
-        run = subprocess.run(
-            [sys.executable, "-c", HUB],
-            env=env,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-        )
-    finally:
-        server.shutdown()
-        server.server_close()
+    run = hub_server.run_code(HUB, tmp_path)
     lines = run.stdout.splitlines()
     assert lines == ["(1, 16, 16, 3)"] * 3 + ["HubPipeline DDIMScheduler"], run.stderr

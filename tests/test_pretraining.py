@@ -2,9 +2,7 @@
 
 import json
 import math
-import os
 import random
-import subprocess
 import sys
 from pathlib import Path
 
@@ -304,16 +302,7 @@ def test_hub_profile_reads_on_through_the_real_code(lume, tmp_path):
     )  # fmt: skip
     LlamaForCausalLM(config).save_pretrained(folder)
     lume.tokenizer.save_pretrained(folder)
-    server = hub_server.serve(tmp_path / "hub")
-    env = {k: v for k, v in os.environ.items() if k != "HF_HUB_OFFLINE"} | {
-        "LABS_PROFILE": "hub", "LABS_DEVICE": "cpu", "HF_HOME": str(tmp_path / "home"),
-        "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
-        "HF_HUB_DISABLE_XET": "1",
-    }  # fmt: skip
-    command = [sys.executable, "-c", HUB]
-    run = subprocess.run(command, env=env, capture_output=True, text=True)
-    server.shutdown()
-    server.server_close()
+    run = hub_server.run_code(HUB, tmp_path)
     assert run.stdout.split() == ["True", "True", "2"], run.stderr
 
 

@@ -2,9 +2,7 @@
 
 import json
 import math
-import os
 import random
-import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -394,17 +392,7 @@ def test_the_hub_profile_scores_and_completes_through_the_real_code(language, tm
     folder = tmp_path / "hub" / shelf.role("language-model").hub
     language.model.save_pretrained(folder)
     language.tokenizer.save_pretrained(folder)
-    server = hub_server.serve(tmp_path / "hub")
-    env = {k: v for k, v in os.environ.items() if k != "HF_HUB_OFFLINE"} | {
-        "LABS_PROFILE": "hub", "LABS_DEVICE": "cpu", "HF_HOME": str(tmp_path / "home"),
-        "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
-        "HF_HUB_DISABLE_XET": "1",
-    }  # fmt: skip
-    run = subprocess.run(
-        [sys.executable, "-c", HUB], env=env, capture_output=True, text=True
-    )
-    server.shutdown()
-    server.server_close()
+    run = hub_server.run_code(HUB, tmp_path)
     text = prompting.complete(
         language, "The red", 5, lambda logits, _: logits.argmax(-1)
     )

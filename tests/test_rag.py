@@ -1,7 +1,5 @@
 """Lesson 08: documents, chunks, search, and what the reader may not do."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,7 +13,6 @@ from labs_support import (
     rag,
     reading,
     retrieval,
-    settings,
     shelf,
     vector_search,
 )  # fmt: skip
@@ -467,18 +464,7 @@ def test_the_hub_profile_finds_and_reads_through_the_real_code(tmp_path, monkeyp
     for slug in ("shop_cat", "returns"):
         page = handbook.page(slug).path
         (tmp_path / "pages" / page.name).write_bytes(page.read_bytes())
-    server = hub_server.serve(tmp_path / "hub")
-    env = {k: v for k, v in os.environ.items() if k != "HF_HUB_OFFLINE"} | {
-        "LABS_PROFILE": "hub", "LABS_DEVICE": "cpu", "HF_HOME": str(tmp_path / "home"),
-        "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
-        "HF_HUB_DISABLE_XET": "1",
-    }  # fmt: skip
-    run = subprocess.run(
-        [sys.executable, "-c", HUB, str(tmp_path / "pages")],
-        env=env, cwd=settings.ROOT, capture_output=True, text=True,
-    )  # fmt: skip
-    server.shutdown()
-    server.server_close()
+    run = hub_server.run_code(HUB, tmp_path, str(tmp_path / "pages"))
     monkeypatch.setattr(handbook, "FOLDER", tmp_path / "pages")
     monkeypatch.setattr(reading, "condensed", lambda sources, question: sources)
     found = rag.answer("How many things has the cat broken?")

@@ -1,7 +1,5 @@
 """Models come whole or with one sentence that says what to do; hub code really runs."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -9,7 +7,6 @@ import numpy as np
 import pytest
 
 from labs_support import shelf
-from labs_support.settings import ROOT
 
 sys.path.insert(0, str(Path(__file__).parent))
 import hub_server  # noqa: E402
@@ -72,7 +69,7 @@ def tiny_sentence_transformer(folder: Path) -> None:
     """Save a random two-layer BERT as a sentence-transformers repository."""
     import torch
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import Pooling, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
     words = [
@@ -106,47 +103,28 @@ def hub(tmp_path_factory):
         if not (root / role.hub).exists():
             (root / role.hub).mkdir(parents=True)
             (root / role.hub / "config.json").write_text("{}")
-    server = hub_server.serve(root)
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
-def run_with_hub(command, address, home):
-    """Run a command in the hub profile against a stand-in, with an own cache."""
-    env = {
-        name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"
-    }
-    env |= {
-        "LABS_PROFILE": "hub",
-        "LABS_DEVICE": "cpu",
-        "HF_ENDPOINT": address,
-        "HF_HOME": str(home),
-        "HF_HUB_DISABLE_XET": "1",
-    }
-    return subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True)
+    with hub_server.serving(root) as address:
+        yield address
 
 
 def test_hub_profile_loads_through_the_real_code(hub, tmp_path):
-    run = run_with_hub([sys.executable, "-c", ENCODE], hub, tmp_path)
+    run = hub_server.run(["-c", ENCODE], hub, tmp_path)
     assert run.stdout.strip() == "(1, 16)", run.stderr
 
 
 def test_fetch_makes_the_hub_profile_work_without_network(hub, tmp_path):
-    fetch = [sys.executable, "-m", "labs_support.cli", "fetch"]
-    run = run_with_hub(fetch, hub, tmp_path)
+    fetch = ["-m", "labs_support.cli", "fetch"]
+    run = hub_server.run(fetch, hub, tmp_path)
     assert run.returncode == 0, run.stdout + run.stderr
     assert "text-encoder: sentence-transformers/all-MiniLM-L6-v2" in run.stdout
     offline = "import os; os.environ['HF_HUB_OFFLINE'] = '1'; " + ENCODE
-    again = run_with_hub(
-        [sys.executable, "-c", offline], "http://127.0.0.1:9", tmp_path
-    )
+    again = hub_server.run(["-c", offline], "http://127.0.0.1:9", tmp_path)
     assert again.stdout.strip() == "(1, 16)", again.stderr
 
 
 def test_fetch_without_network_is_one_sentence(tmp_path):
-    fetch = [sys.executable, "-m", "labs_support.cli", "fetch"]
-    run = run_with_hub(fetch, "http://127.0.0.1:9", tmp_path)
+    fetch = ["-m", "labs_support.cli", "fetch"]
+    run = hub_server.run(fetch, "http://127.0.0.1:9", tmp_path)
     assert run.returncode == 1
     assert "Could not fetch sentence-transformers/all-MiniLM-L6-v2" in run.stdout
     assert "Traceback" not in run.stdout + run.stderr
